@@ -1,0 +1,1 @@
+"""One folder a function: `main.py` wires it, `core.py` decides."""

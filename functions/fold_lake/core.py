@@ -1,0 +1,37 @@
+"""Which landed objects are folded together, and what their rows are."""
+
+import io
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from shared.errors import Corrupt
+from shared.records import SCHEMA, once_each
+
+
+def batches(keys: Sequence[str], max_objects: int) -> Iterator[list[str]]:
+    """Yield the objects in order, at most max_objects at a time."""
+    for start in range(0, len(keys), max_objects):
+        yield list(keys[start : start + max_objects])
+
+
+def rows_of(data: bytes) -> pa.Table:
+    """Return a landed object's rows. Raises: Corrupt if it is not one."""
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        raise Corrupt(f"not parquet: {error}") from error
+    if not table.schema.equals(SCHEMA):
+        raise Corrupt(f"columns {table.schema.names} are not a landed object's")
+    return table
+
+
+def combine(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of several landed objects, each record once."""
+    return once_each(pa.concat_tables(tables, promote_options="none") if tables else SCHEMA.empty_table())
+
+
+def compaction_due(before: int, after: int, every: int) -> bool:
+    """Say whether the lake passed a version on which small files are joined."""
+    return before // every != after // every

@@ -1,0 +1,72 @@
+"""Fold what landed into the lake: `marquee.events.landed` or a tick in, `marquee.lake.folded` out.
+
+Exactly once: a commit carries its number and the names of the objects in it. Whoever comes next, after
+any death, first deletes what the last commit names, so nothing is folded twice and nothing stays behind.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import functions_framework.aio
+import pyarrow as pa
+from starlette.requests import Request
+from starlette.routing import Router
+
+from functions.fold_lake import core
+from shared import bootstrap, failpoints, keys, telemetry
+from shared.adapters.entrypoint import event_app
+from shared.errors import Corrupt, NotFound
+from shared.events import EventsLanded, LakeFolded, Tick
+from shared.ports import Fold
+
+_READERS = 8
+
+
+def handle(_: EventsLanded | Tick, deps: bootstrap.Deps) -> None:
+    """Fold every landed object, compact when it is time, and say where the lake stands."""
+    last = deps.lake.last_fold()
+    deps.objects.delete(last.keys)  # a fold that died between its commit and here
+    for batch in core.batches(deps.objects.keys(keys.LANDING), deps.settings.fold_max_objects):
+        last = Fold(last.number + 1, batch)
+        fold(last, deps)
+
+
+def fold(fold: Fold, deps: bootstrap.Deps) -> None:
+    """Commit one batch, delete it, publish it."""
+    with ThreadPoolExecutor(_READERS) as pool:
+        tables = list(pool.map(lambda key: read(key, deps), fold.keys))
+    rows = core.combine([table for table in tables if table is not None])
+    failpoints.reach("fold_lake.before_commit")
+    version = deps.lake.fold(rows, fold)
+    failpoints.reach("fold_lake.after_commit")
+    deps.objects.delete(fold.keys)
+    failpoints.reach("fold_lake.after_delete")
+    telemetry.FOLDED.inc(len(rows))
+    telemetry.LAKE_VERSION.set(version)
+    if core.compaction_due(version - 1, version, deps.settings.compact_every_versions):
+        deps.lake.compact()
+    deps.publisher.publish(LakeFolded(version, len(rows)))
+    failpoints.reach("fold_lake.before_answer")
+    deps.log.info("lake_folded", lake_version=version, n_rows=len(rows), n_objects=len(fold.keys))
+
+
+def read(key: str, deps: bootstrap.Deps) -> pa.Table | None:
+    """Return a landed object's rows, or None once it is set aside as unreadable or already gone."""
+    try:
+        data = deps.objects.get(key).data
+    except NotFound:
+        return None
+    try:
+        return core.rows_of(data)
+    except Corrupt as error:
+        deps.objects.put(keys.refused(key), data)
+        deps.log.warning("landed_object_refused", key=key, kept_as=keys.refused(key), reason=str(error))
+        return None
+
+
+app = event_app(lambda: bootstrap.build("fold_lake"), {EventsLanded: handle, Tick: handle})
+
+
+@functions_framework.aio.http
+async def main(_: Request) -> Router:
+    """The functions-framework target."""
+    return app

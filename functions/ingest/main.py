@@ -1,0 +1,89 @@
+"""Take in the site's stream: a Kafka record in, 2xx out once it is durable, `marquee.events.landed` behind it.
+
+The target takes the request's own bytes, not a parsed CloudEvent: a record that happens to be JSON, or says it
+is a structured CloudEvent, must come out of quarantine byte for byte as it went in.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from functions.ingest import core
+from shared import bootstrap, failpoints, telemetry
+from shared.adapters.entrypoint import Once, body, function_app, problem
+from shared.adapters.kafka import LaterPublisher
+from shared.errors import BadEvent, NotReady
+from shared.events import EventsLanded
+from shared.records import Row
+
+
+@dataclass
+class Ingest:
+    """The deployed function: its dependencies, and the groups that are on their way."""
+
+    deps: bootstrap.Deps
+    landed: LaterPublisher
+    last_published: float = 0.0
+
+    def __post_init__(self) -> None:
+        settings = self.deps.settings
+        self.groups = core.GroupCommit(self.store, settings.group_max_rows, settings.group_writers)
+
+    async def store(self, rows: Sequence[Row]) -> None:
+        """Make rows durable as one object, count them, and say so at most once a second."""
+        with telemetry.GROUP_SECONDS.time():
+            key = await asyncio.to_thread(self._put, rows)
+        telemetry.GROUP_ROWS.observe(len(rows))
+        for row in rows:
+            telemetry.INGESTED.labels(row.kind).inc()
+            if row.reason:
+                telemetry.QUARANTINED.labels(row.reason).inc()
+        if time.monotonic() - self.last_published > 1:
+            self.last_published = time.monotonic()
+            self.landed.publish(EventsLanded(key, len(rows)), key="landed")
+
+    def _put(self, rows: Sequence[Row]) -> str:
+        key, data = core.landing_object(rows)
+        failpoints.reach("ingest.before_put")
+        self.deps.objects.put(key, data)
+        failpoints.reach("ingest.after_put")
+        return key
+
+
+def connect() -> Ingest:
+    """Connect to the bucket and, in the background, to Kafka."""
+    deps = bootstrap.build("ingest")
+    return Ingest(deps, LaterPublisher(deps.publisher))
+
+
+ingest = Once(connect)
+
+
+async def receive(request: Request) -> Response:
+    """Answer 204 when the record is durable, 503 when the store is away, 400 when it is no delivery."""
+    try:
+        function = await ingest()
+        at = core.place(request.path_params["topic"], request.headers, time.time_ns() // 1000)
+        row = core.row(await body(request), at, function.deps.settings.limits)
+        await function.groups.add(row)
+    except BadEvent as error:
+        return problem(400, str(error))
+    except NotReady as error:
+        return problem(503, str(error))
+    failpoints.reach("ingest.before_answer")
+    return Response(status_code=204)
+
+
+app = function_app(ingest, [Route("/{topic}", receive, methods=["POST"])])
+
+
+@functions_framework.aio.http
+async def main(request: Request) -> Router:
+    """The functions-framework target."""
+    return app

@@ -1,0 +1,164 @@
+"""How a function meets HTTP: health, metrics, and an event or a request in, an answer out.
+
+functions-framework serves one target per process in its ASGI mode, and hands every path to it. A target
+that returns one of the applications made here gets routes on that single target.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+from cloudevents.exceptions import GenericException
+from cloudevents.http import CloudEvent, from_http
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, Router
+
+from shared import telemetry
+from shared.errors import BadEvent, Conflict, MarqueeError, NotReady
+from shared.events import decode
+
+MAX_BODY_BYTES: Final = 8 * 2**20  # a Kafka record is at most 1 MiB by default
+
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
+)
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+_STATUS: Final = {BadEvent: 400, Conflict: 409, NotReady: 503}
+
+
+class Once(Generic[T]):
+    """A value made on first use, in a thread, once: nothing made at import survives the server's fork."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        """Take what makes the value; if it raises, the next use tries again."""
+        self._make = make
+        self._made: list[T] = []
+        self._turn = asyncio.Lock()
+
+    async def __call__(self) -> T:
+        """Return the value."""
+        if not self._made:
+            async with self._turn:
+                if not self._made:
+                    self._made.append(await asyncio.to_thread(self._make))
+        return self._made[0]
+
+
+def function_app(ready: Callable[[], Awaitable[object]], routes: Sequence[Route]) -> Router:
+    """Return an application with health and metrics beside a function's own routes.
+
+    `ready` is awaited by the readiness probe; while it raises, the function gets no traffic.
+    """
+
+    async def liveness(_: Request) -> Response:
+        return PlainTextResponse("alive")
+
+    async def readiness(_: Request) -> Response:
+        try:
+            await ready()
+        except MarqueeError as error:
+            return problem(503, str(error))
+        return PlainTextResponse("ready")
+
+    async def metrics(_: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Router(
+        [
+            *routes,
+            Route("/health/liveness", liveness),
+            Route("/health/readiness", readiness),
+            Route("/metrics", metrics),
+        ],
+        redirect_slashes=False,
+    )
+
+
+def event_app(deps: Callable[[], Any], handlers: Mapping[type, Callable[[Any, Any], object]]) -> Router:
+    """Return an application that hands each CloudEvent to the handler of its type, one at a time.
+
+    `deps` is called once, on first use. A handler is called as `handler(event, deps)` in a thread, so health stays answered during long work.
+    Statuses say what the source shall do: 2xx done, 400 dead letter, 409, 500 and 503 again later.
+    """
+    kinds = {kind.type: (kind, handler) for kind, handler in handlers.items()}  # type: ignore[attr-defined]
+    turn = asyncio.Lock()
+
+    connect = Once(deps)
+
+    async def receive(request: Request) -> Response:
+        try:
+            event = _cloud_event(request, await body(request))
+            kind, handler = _handler_of(event, kinds)
+            payload = decode(kind, event.data or b"{}")
+        except BadEvent as error:
+            log.warning("event_refused", reason=str(error))
+            telemetry.HANDLED.labels("unknown", 400).inc()
+            return problem(400, str(error))
+        async with turn:
+            started = time.perf_counter()
+            status, detail = await _handle(handler, payload, connect)
+        telemetry.HANDLED.labels(kind.type, status).inc()
+        telemetry.HANDLE_SECONDS.labels(kind.type).observe(time.perf_counter() - started)
+        return Response(status_code=204) if status == 204 else problem(status, detail)
+
+    return function_app(connect, [Route("/", receive, methods=["POST"])])
+
+
+async def body(request: Request) -> bytes:
+    """Return the request's body. Raises: BadEvent if it is larger than any Kafka record may be."""
+    parts = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise BadEvent(f"a body of more than {MAX_BODY_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def problem(status: int, detail: str) -> Response:
+    """Return an error as RFC 9457 problem+json."""
+    return JSONResponse(
+        {"type": "about:blank", "status": status, "detail": detail},
+        status_code=status,
+        media_type="application/problem+json",
+    )
+
+
+async def _handle(handler: Callable[[Any, Any], object], payload: Any, connect: Once[Any]) -> tuple[int, str]:
+    try:
+        await asyncio.to_thread(handler, payload, await connect())
+    except MarqueeError as error:
+        status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 500)
+        log.warning("event_failed", event_type=payload.type, status=status, reason=str(error))
+        return status, str(error)
+    except Exception:
+        log.exception("event_crashed", event_type=payload.type)
+        return 500, "the function failed; its log says why"
+    return 204, ""
+
+
+def _cloud_event(request: Request, data: bytes) -> CloudEvent:
+    try:
+        return from_http(dict(request.headers), data, data_unmarshaller=lambda raw: raw)
+    except (GenericException, ValueError, RecursionError) as error:
+        raise BadEvent(f"not a CloudEvent: {error}") from error
+
+
+def _handler_of(event: CloudEvent, kinds: Mapping[str, Any]) -> Any:
+    try:
+        return kinds[event["type"]]
+    except KeyError:
+        raise BadEvent(f"no handler for events of type {str(event['type'])[:80]!r}") from None

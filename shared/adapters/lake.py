@@ -1,0 +1,144 @@
+"""The lake as one Delta Lake table, by delta-rs: atomic commits, versions, time travel."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from shared import keys
+from shared.errors import Conflict, NotReady
+from shared.ports import Fold
+from shared.records import LAKE_SCHEMA, once_each, with_date
+
+_FOLD: Final = "fold_lake"
+_IDENTITY: Final = ("topic", "partition", "offset", "ingested_at")
+
+
+def s3_options(endpoint: str, access_key_id: str, secret_access_key: str) -> dict[str, str]:
+    """Return what delta-rs needs to commit safely to an S3 store without a lock service."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": access_key_id,
+        "AWS_SECRET_ACCESS_KEY": secret_access_key,
+        "AWS_CONDITIONAL_PUT": "etag",
+        "timeout": "20s",
+        "connect_timeout": "2s",
+    }
+
+
+@dataclass(frozen=True)
+class DeltaLake:
+    """The table at `uri` as a `Lake`. The table is made when first opened."""
+
+    uri: str
+    options: Mapping[str, str]
+
+    @classmethod
+    def in_bucket(cls, bucket: str, options: Mapping[str, str]) -> "DeltaLake":
+        """Return the lake of a bucket."""
+        return cls(f"s3://{bucket}/{keys.LAKE}", options)
+
+    def version(self) -> int:
+        """Return the newest version."""
+        return self._open().version()
+
+    def last_fold(self) -> Fold:
+        """Return the last committed fold, from the table's own history."""
+        with _translated():
+            table = self._open()
+            number = table.transaction_version(_FOLD)
+            if number is None:
+                return Fold(0, [])
+            for commit in table.history():
+                if commit.get("fold") == str(number):
+                    return Fold(number, json.loads(commit["folded"]))
+        raise NotReady(f"fold {number} is not in the lake's history; was its log cleaned while a fold was running?")
+
+    def fold(self, rows: pa.Table, fold: Fold) -> int:
+        """Commit landed rows as this fold; of two with the same number one wins."""
+        facts = {"fold": str(fold.number), "folded": json.dumps(fold.keys)}
+        return self._append(rows, Transaction(_FOLD, fold.number), facts)
+
+    def backfill(self, rows: pa.Table, topic: str, partition: int, last_offset: int) -> int:
+        """Commit rows read straight from a partition, up to and with last_offset."""
+        return self._append(rows, Transaction(_backfill(topic, partition), last_offset), {})
+
+    def backfilled(self, topic: str, partition: int) -> int | None:
+        """Return the last offset of a partition that a backfill committed."""
+        with _translated():
+            return self._open().transaction_version(_backfill(topic, partition))
+
+    def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
+        """Return each row of a kind once, with the columns asked for and those that identify it."""
+        wanted = list(dict.fromkeys([*columns, *_IDENTITY]))
+        with _translated():
+            dataset = self._open(version).to_pyarrow_dataset()
+            found = dataset.to_table(columns=wanted, filter=pc.field("kind") == kind)
+        return once_each(found)
+
+    def count(self, kind: str) -> int:
+        """Return how many rows of a kind are stored, from the table's statistics."""
+        with _translated():
+            files = pa.table(self._open().get_add_actions(flatten=True))
+        if len(files) == 0:
+            return 0
+        return pc.sum(files.filter(pc.equal(files["partition.kind"], kind))["num_records"]).as_py() or 0
+
+    def compact(self) -> None:
+        """Join small files and write a checkpoint."""
+        with _translated():
+            table = self._open()
+            table.optimize.compact()
+            table.create_checkpoint()
+
+    def _append(self, rows: pa.Table, transaction: Transaction, facts: Mapping[str, Any]) -> int:
+        with _translated():
+            table = self._open()
+            standing = table.transaction_version(transaction.app_id)
+            if standing is not None and standing >= transaction.version:
+                raise Conflict(f"{transaction.app_id} {transaction.version} is committed already")
+            write_deltalake(
+                table,
+                with_date(rows),
+                mode="append",
+                commit_properties=CommitProperties(
+                    custom_metadata=dict(facts), app_transactions=[transaction], max_commit_retries=30
+                ),
+            )
+            return table.version()
+
+    def _open(self, version: int | None = None) -> DeltaTable:
+        with _translated():
+            try:
+                return DeltaTable(self.uri, version=version, storage_options=dict(self.options))
+            except TableNotFoundError:
+                return DeltaTable.create(
+                    self.uri,
+                    LAKE_SCHEMA,
+                    mode="ignore",
+                    partition_by=["kind", "date"],
+                    configuration={"delta.checkpointInterval": "20"},
+                    storage_options=dict(self.options),
+                )
+
+
+def _backfill(topic: str, partition: int) -> str:
+    return f"backfill:{topic}-{partition}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except CommitFailedError as error:
+        raise Conflict(f"the lake: {error}") from error
+    except (DeltaError, OSError) as error:
+        raise NotReady(f"the lake: {error}") from error

@@ -1,0 +1,118 @@
+"""Immutable artifacts: some files and a manifest that says what they are and how they came to be."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from shared.errors import Conflict, Corrupt
+from shared.ports import ObjectStore
+
+MANIFEST: Final = "manifest.json"
+_LIBRARIES: Final = ("deltalake", "numpy", "pyarrow", "scikit-surprise", "scipy")
+
+
+class FileFacts(BaseModel):
+    """What a file must be: size in bytes, and SHA-256 in hexadecimal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    size: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """The story of an artifact: what made it, from what, and the checksum of every file."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    kind: Literal["matrix", "model", "report"]
+    id: str
+    created_at: str
+    made_from: str | None = None
+    git_commit: str = "unknown"
+    image_digest: str = "unknown"
+    python: str = sys.version.split()[0]
+    libraries: dict[str, str] = {}
+    parameters: dict[str, Any] = {}
+    lake_version: int | None = None
+    offsets: dict[str, list[int]] = {}
+    metrics: dict[str, Any] = {}
+    files: dict[str, FileFacts] = {}
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the libraries that shape an artifact, those that are installed."""
+    found = {}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A manifest and the files it vouches for."""
+
+    manifest: Manifest
+    files: Mapping[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ArtifactStore:
+    """Artifacts in an object store: files first, manifest last, so that what has a manifest is whole."""
+
+    objects: ObjectStore
+
+    def put(self, prefix: str, files: Mapping[str, bytes], manifest: Manifest) -> Manifest:
+        """Store an artifact once; of several writers the first wins, and all get the manifest that stands.
+
+        Raises: Conflict if the name stands with other contents; NotReady.
+        """
+        facts = {name: FileFacts(size=len(data), sha256=_sha256(data)) for name, data in files.items()}
+        whole = manifest.model_copy(update={"files": facts})
+        for name, data in files.items():
+            self.objects.put_new(f"{prefix}/{name}", data)
+        try:
+            self.objects.put_new(f"{prefix}/{MANIFEST}", whole.model_dump_json(indent=1).encode())
+        except Conflict:
+            standing = self.manifest(prefix)
+            if standing.files != facts:
+                raise
+            return standing
+        return whole
+
+    def manifest(self, prefix: str) -> Manifest:
+        """Return the manifest. Raises: NotFound; Corrupt if it is not one."""
+        data = self.objects.get(f"{prefix}/{MANIFEST}").data
+        try:
+            return Manifest.model_validate_json(data)
+        except ValidationError as error:
+            raise Corrupt(f"{prefix}/{MANIFEST}: {error.error_count()} fields are not a manifest's") from None
+
+    def get(self, prefix: str) -> Artifact:
+        """Return the artifact with every file checked. Raises: NotFound, Corrupt, NotReady."""
+        manifest = self.manifest(prefix)
+        files = {}
+        for name, facts in manifest.files.items():
+            data = self.objects.get(f"{prefix}/{name}").data
+            if len(data) != facts.size or _sha256(data) != facts.sha256:
+                raise Corrupt(f"{prefix}/{name}: not the bytes that the manifest vouches for")
+            files[name] = data
+        return Artifact(manifest, files)
+
+
+def dumps(value: Mapping[str, Any]) -> bytes:
+    """Return a small mapping as JSON that is the same for the same content."""
+    return json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,86 @@
+"""Builds what the functions need from settings: the one place where ports meet adapters."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import structlog
+
+from shared.adapters import kafka, s3
+from shared.artifacts import ArtifactStore, Manifest, libraries
+from shared.channels import Channels
+from shared.ports import Lake, Log, ObjectStore, Publisher
+from shared.settings import Settings
+
+
+@dataclass(frozen=True)
+class Deps:
+    """Everything outside a function that it may touch."""
+
+    settings: Settings
+    objects: ObjectStore
+    open_lake: Callable[[], Lake]
+    publisher: Publisher
+    log: Log
+    now: Callable[[], datetime]
+    environment: Mapping[str, str]
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake, opened by the functions that use it."""
+        return self.open_lake()
+
+    @property
+    def artifacts(self) -> ArtifactStore:
+        """The immutable artifacts of the bucket."""
+        return ArtifactStore(self.objects)
+
+    @property
+    def channels(self) -> Channels:
+        """The mutable state of the services."""
+        return Channels(self.objects)
+
+    def manifest(self, **facts: Any) -> Manifest:
+        """Return a manifest with the facts given and those of this moment and machine."""
+        return Manifest(
+            created_at=self.now().isoformat(),
+            git_commit=self.environment.get("GIT_COMMIT", "unknown"),
+            image_digest=self.environment.get("IMAGE_DIGEST", "unknown"),
+            libraries=libraries(),
+            **facts,
+        )
+
+
+def build(function: str, environment: Mapping[str, str] = os.environ) -> Deps:
+    """Connect a function to its bucket, lake and Kafka.
+
+    Raises: BadSettings naming every wrong key, or a store that ignores conditional writes; NotReady.
+    """
+    settings = Settings.from_env(environment)
+    bucket = s3.Bucket(s3.client(settings.s3_endpoint), settings.bucket)
+    bucket.refuse_if_unconditional()
+    return Deps(
+        settings=settings,
+        objects=bucket,
+        open_lake=lambda: _lake(settings, environment),
+        publisher=kafka.KafkaPublisher(settings.kafka_bootstrap, function),
+        log=structlog.get_logger(function=function),
+        now=lambda: datetime.now(UTC),
+        environment=environment,
+    )
+
+
+def _lake(settings: Settings, environment: Mapping[str, str]) -> Lake:
+    from shared.adapters.lake import DeltaLake, s3_options  # delta-rs is not in the serving images
+
+    return DeltaLake.in_bucket(
+        settings.bucket,
+        s3_options(
+            settings.s3_endpoint,
+            environment.get("AWS_ACCESS_KEY_ID", ""),
+            environment.get("AWS_SECRET_ACCESS_KEY", ""),
+        ),
+    )

@@ -1,0 +1,117 @@
+"""What happened: the events that functions send each other, over Kafka, as CloudEvents.
+
+Each is a frozen dataclass of ids and numbers. `type` is the CloudEvents type and the Kafka topic.
+"""
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from shared.errors import BadEvent
+
+Algorithm = Literal["svd", "svdpp"]
+ALGORITHMS: tuple[Algorithm, ...] = ("svd", "svdpp")
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Id = Annotated[str, Field(min_length=1, max_length=256)]
+
+_strict = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, config=_strict)
+class EventsLanded:
+    """A group of records was stored in `landing/` and may be folded into the lake."""
+
+    type: ClassVar[str] = "marquee.events.landed"
+    key: Id
+    n_rows: Count
+
+
+@dataclass(frozen=True, config=_strict)
+class LakeFolded:
+    """Landed records were committed to the lake, which stands at `lake_version` now."""
+
+    type: ClassVar[str] = "marquee.lake.folded"
+    lake_version: Count
+    n_rows: Count
+
+
+@dataclass(frozen=True, config=_strict)
+class MatrixBuilt:
+    """A rating matrix was stored and may be trained on."""
+
+    type: ClassVar[str] = "marquee.matrix.built"
+    matrix_id: Id
+    lake_version: Count
+    n_ratings: Count
+
+
+@dataclass(frozen=True, config=_strict)
+class ModelTrained:
+    """A model was stored and may be evaluated."""
+
+    type: ClassVar[str] = "marquee.model.trained"
+    algorithm: Algorithm
+    model_version: Id
+    matrix_id: Id
+
+
+@dataclass(frozen=True, config=_strict)
+class ModelEvaluated:
+    """A model was measured on ratings it has not seen, and accepted or rejected for the reason given."""
+
+    type: ClassVar[str] = "marquee.model.evaluated"
+    algorithm: Algorithm
+    model_version: Id
+    accepted: bool
+    reason: str
+    rmse: float
+
+
+@dataclass(frozen=True, config=_strict)
+class RecommendationServed:
+    """A list of movies was answered to a user: who, what, by which model, how fast (milliseconds).
+
+    `time` is in microseconds since 1970, UTC.
+    """
+
+    type: ClassVar[str] = "marquee.recommendation.served"
+    request_id: Id
+    user_id: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")]
+    time: Count
+    movies: tuple[Id, ...]
+    latency_ms: Annotated[float, Field(ge=0)]
+    arm: Id
+    rung: Literal["personal", "folded_in", "popular"]
+    model: str
+    revision: str
+
+
+@dataclass(frozen=True, config=_strict)
+class Tick:
+    """A schedule fired; nothing else happened."""
+
+    type: ClassVar[str] = "dev.knative.sources.ping"
+
+
+PIPELINE = (EventsLanded, LakeFolded, MatrixBuilt, ModelTrained, ModelEvaluated, RecommendationServed)
+"""The events that travel over Kafka, each on the topic of its type's name."""
+
+E = TypeVar("E")
+
+
+def decode(kind: type[E], data: bytes) -> E:
+    """Return the event that JSON bytes say. Raises: BadEvent naming every wrong field."""
+    try:
+        return TypeAdapter(kind).validate_json(data)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'payload'}: {e['msg']}" for e in error.errors())
+        raise BadEvent(f"not a {kind.__name__}: {found[:500]}") from None
+
+
+def encode(event: Any) -> bytes:
+    """Return an event's payload as compact JSON."""
+    return json.dumps(asdict(event), separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,38 @@
+"""Where everything is in the bucket."""
+
+from datetime import UTC, datetime
+
+LANDING = "landing/"
+REFUSED = "refused/"
+LAKE = "lake/events"
+
+
+def landing(ingested_at: int, digest: str) -> str:
+    """Return the name of a landed group: when it was taken in (microseconds since 1970), and its content."""
+    moment = datetime.fromtimestamp(ingested_at / 1e6, UTC)
+    return f"{LANDING}{moment:%Y%m%dT%H%M%S.%f}-{digest[:16]}.parquet"
+
+
+def refused(key: str) -> str:
+    """Return where a landed object goes that cannot be read."""
+    return REFUSED + key.removeprefix(LANDING)
+
+
+def matrix(matrix_id: str) -> str:
+    """Return the folder of a matrix."""
+    return f"matrices/{matrix_id}"
+
+
+def model(algorithm: str, model_version: str) -> str:
+    """Return the folder of a model."""
+    return f"models/{algorithm}/{model_version}"
+
+
+def report(algorithm: str, model_version: str) -> str:
+    """Return the folder of a model's offline report."""
+    return f"reports/{algorithm}/{model_version}"
+
+
+def channel(service: str) -> str:
+    """Return the one mutable object of a service: which artifact it uses now."""
+    return f"channels/{service}.json"

@@ -1,0 +1,84 @@
+"""What the functions need of the world, as protocols of a few methods each."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import pyarrow as pa
+
+
+class Tagged(NamedTuple):
+    """An object's bytes and the tag (S3's ETag) that names this state of it."""
+
+    data: bytes
+    tag: str
+
+
+class ObjectStore(Protocol):
+    """Named objects. Every method may raise NotReady when the store cannot be reached."""
+
+    def get(self, key: str) -> Tagged:
+        """Return the object and its tag; raise NotFound."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store the object, replacing what was there."""
+
+    def put_new(self, key: str, data: bytes) -> None:
+        """Store the object; raise Conflict if the name is taken by other bytes."""
+
+    def put_if(self, key: str, data: bytes, tag: str) -> None:
+        """Replace the object if it still has this tag; raise Conflict if not."""
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the names that begin with prefix, in order."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete the objects; one that is not there is no error."""
+
+
+class Fold(NamedTuple):
+    """The last fold that was committed: its number, its objects, and the lake's version after it."""
+
+    number: int
+    keys: list[str]
+
+
+class Lake(Protocol):
+    """The table of everything that happened. Every method may raise NotReady."""
+
+    def version(self) -> int:
+        """Return the newest version."""
+
+    def last_fold(self) -> Fold:
+        """Return the last committed fold; number 0 with no keys if there was none."""
+
+    def fold(self, rows: pa.Table, fold: Fold) -> int:
+        """Commit rows as this fold, all or nothing; return the version. Raise Conflict if the number is taken."""
+
+    def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
+        """Return each row of a kind once, at a version or now."""
+
+    def count(self, kind: str) -> int:
+        """Return how many rows of a kind are stored, repeats included, without reading them."""
+
+    def compact(self) -> None:
+        """Join small files; what readers see does not change."""
+
+
+class Publisher(Protocol):
+    """The way to the other functions."""
+
+    def publish(self, event: Any) -> None:
+        """Send an event of `shared.events`; return when Kafka has it. Raise NotReady."""
+
+
+class Log(Protocol):
+    """An event name and facts."""
+
+    def info(self, event: str, **facts: Any) -> Any:
+        """Say what happened."""
+
+    def warning(self, event: str, **facts: Any) -> Any:
+        """Say what went wrong and was handled."""
+
+
+Headers = Mapping[str, str]

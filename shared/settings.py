@@ -1,0 +1,67 @@
+"""Settings, read once from a mapping (the environment) and checked whole."""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import BadSettings
+from shared.lines import Limits
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseModel):
+    """Everything that a function can be told; each field is the environment variable of its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    bucket: str
+    s3_endpoint: str
+    kafka_bootstrap: str
+
+    rating_min: float = 0.5
+    rating_max: float = 5.0
+    rating_step: Positive = 0.5
+
+    group_max_rows: Annotated[int, Field(gt=0)] = 2_000
+    group_writers: Annotated[int, Field(gt=0)] = 2
+
+    fold_max_objects: Annotated[int, Field(gt=0)] = 500
+    compact_every_versions: Annotated[int, Field(gt=0)] = 100
+
+    min_new_ratings: Annotated[int, Field(gt=0)] = 20_000
+    matrix_max_age_hours: Positive = 72.0
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+    train_seed: int = 0
+    rmse_margin: float = 0.0
+
+    channel_poll_seconds: Positive = 2.0
+    algorithm: str = "svd"
+    revision: str = "local"
+
+    score_svd_url: str = "http://127.0.0.1:8101"
+    score_svdpp_url: str = "http://127.0.0.1:8102"
+    score_svd_weight: Annotated[int, Field(ge=0, le=100)] = 50
+    experiment_salt: str = "marquee"
+    deadline_ms: Positive = 600.0
+    score_share_ms: Positive = 350.0
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str]) -> Self:
+        """Read settings from a mapping such as `os.environ`.
+
+        Raises: BadSettings listing every key that is missing or wrong.
+        """
+        values = {name: environment[name.upper()] for name in cls.model_fields if name.upper() in environment}
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            wrong = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+            raise BadSettings("settings: " + "; ".join(wrong)) from None
+
+    @property
+    def limits(self) -> Limits:
+        """The scale of ratings and the times that a line may carry."""
+        return Limits(self.rating_min, self.rating_max, self.rating_step)

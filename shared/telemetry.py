@@ -1,0 +1,30 @@
+"""The metrics of every function, in one place. No label holds a user or a movie."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_DEADLINE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 2.5, 10.0)
+
+INGESTED = Counter("marquee_ingested_records_total", "Records taken in and durable, by kind", ["kind"])
+QUARANTINED = Counter("marquee_quarantined_records_total", "Records kept in quarantine, by reason", ["reason"])
+GROUP_ROWS = Histogram(
+    "marquee_ingest_group_rows", "Rows that shared one stored object", buckets=(1, 2, 5, 10, 25, 50, 100, 250, 1000)
+)
+GROUP_SECONDS = Histogram("marquee_ingest_group_seconds", "Seconds to make one group durable")
+
+FOLDED = Counter("marquee_folded_rows_total", "Rows committed to the lake")
+LAKE_VERSION = Gauge("marquee_lake_version_number", "The lake's newest version")
+
+HANDLED = Counter("marquee_handled_events_total", "Events answered, by type and status", ["type", "status"])
+HANDLE_SECONDS = Histogram(
+    "marquee_handle_seconds", "Seconds to handle one event", ["type"], buckets=(0.01, 0.05, 0.25, 1, 5, 30, 120, 600)
+)
+
+FIT_SECONDS = Gauge("marquee_fit_seconds", "Seconds that the last fit took", ["algorithm"])
+OFFLINE_RMSE = Gauge("marquee_offline_rmse_ratio", "Validation RMSE of the last evaluated model", ["algorithm"])
+
+REQUESTS = Counter("marquee_recommend_requests_total", "Lists answered", ["rung", "arm"])
+BAD_REQUESTS = Counter("marquee_recommend_bad_requests_total", "Requests refused with 400 or 404")
+LATENCY = Histogram("marquee_recommend_latency_seconds", "Seconds to answer", buckets=_DEADLINE_BUCKETS)
+SERVED_LOST = Counter("marquee_served_events_dropped_total", "Served events that found the buffer full")
+MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that failed a check", ["algorithm"])
+MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])
