@@ -100,13 +100,20 @@ class ArtifactStore:
     def get(self, prefix: str) -> Artifact:
         """Return the artifact with every file checked. Raises: NotFound, Corrupt, NotReady."""
         manifest = self.manifest(prefix)
-        files = {}
-        for name, facts in manifest.files.items():
-            data = self.objects.get(f"{prefix}/{name}").data
-            if len(data) != facts.size or _sha256(data) != facts.sha256:
-                raise Corrupt(f"{prefix}/{name}: not the bytes that the manifest vouches for")
-            files[name] = data
-        return Artifact(manifest, files)
+        return Artifact(manifest, {name: self._checked(prefix, name, manifest) for name in manifest.files})
+
+    def get_file(self, prefix: str, name: str) -> bytes:
+        """Return one file of an artifact, checked. Raises: NotFound, Corrupt, NotReady."""
+        return self._checked(prefix, name, self.manifest(prefix))
+
+    def _checked(self, prefix: str, name: str, manifest: Manifest) -> bytes:
+        if name not in manifest.files:
+            raise NotFound(f"{prefix}/{name}")
+        data = self.objects.get(f"{prefix}/{name}").data
+        facts = manifest.files[name]
+        if len(data) != facts.size or _sha256(data) != facts.sha256:
+            raise Corrupt(f"{prefix}/{name}: not the bytes that the manifest vouches for")
+        return data
 
 
 def dumps(value: Mapping[str, Any]) -> bytes:

@@ -54,14 +54,15 @@ class Deps:
         )
 
 
-def build(function: str, environment: Mapping[str, str] = os.environ) -> Deps:
-    """Connect a function to its bucket, lake and Kafka.
+def build(function: str, environment: Mapping[str, str] = os.environ, *, writes: bool = True) -> Deps:
+    """Connect a function to its bucket, lake and Kafka; one that only reads may start while the bucket is away.
 
     Raises: BadSettings naming every wrong key, or a store that ignores conditional writes; NotReady.
     """
     settings = Settings.from_env(environment)
     bucket = s3.Bucket(s3.client(settings.s3_endpoint), settings.bucket)
-    bucket.refuse_if_unconditional()
+    if writes:
+        bucket.refuse_if_unconditional()
     return Deps(
         settings=settings,
         objects=bucket,

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import BadSettings
+from shared.events import Algorithm
 from shared.lines import Limits
 
 Positive = Annotated[float, Field(gt=0)]
@@ -38,8 +39,8 @@ class Settings(BaseModel):
     rmse_margin: float = 0.0
 
     channel_poll_seconds: Positive = 2.0
-    algorithm: str = "svd"
-    revision: str = "local"
+    algorithm: Algorithm = "svd"
+    k_revision: str = "local"
 
     score_svd_url: str = "http://127.0.0.1:8101"
     score_svdpp_url: str = "http://127.0.0.1:8102"
@@ -47,6 +48,7 @@ class Settings(BaseModel):
     experiment_salt: str = "marquee"
     deadline_ms: Positive = 600.0
     score_share_ms: Positive = 350.0
+    reserve_ms: Positive = 100.0
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> Self:

@@ -7,6 +7,7 @@ that returns one of the applications made here gets routes on that single target
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
@@ -16,6 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
 
 from shared import telemetry
 from shared.errors import BadEvent, Conflict, MarqueeError, NotReady
@@ -83,18 +85,19 @@ def function_app(ready: Callable[[], Awaitable[object]], routes: Sequence[Route]
             Route("/metrics", metrics),
         ],
         redirect_slashes=False,
+        default=_nowhere,
     )
 
 
 def event_app(deps: Callable[[], Any], handlers: Mapping[type, Callable[[Any, Any], object]]) -> Router:
     """Return an application that hands each CloudEvent to the handler of its type, one at a time.
 
-    `deps` is called once, on first use. A handler is called as `handler(event, deps)` in a thread, so health stays answered during long work.
+    `deps` is called once, on first use. A handler is called as `handler(event, deps)` in a thread, so that
+    health stays answered during long work.
     Statuses say what the source shall do: 2xx done, 400 dead letter, 409, 500 and 503 again later.
     """
     kinds = {kind.type: (kind, handler) for kind, handler in handlers.items()}  # type: ignore[attr-defined]
     turn = asyncio.Lock()
-
     connect = Once(deps)
 
     async def receive(request: Request) -> Response:
@@ -128,13 +131,19 @@ async def body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def problem(status: int, detail: str) -> Response:
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as RFC 9457 problem+json."""
+    title = HTTPStatus(status).phrase
     return JSONResponse(
-        {"type": "about:blank", "status": status, "detail": detail},
+        {"type": "about:blank", "title": title, "status": status, "detail": detail},
         status_code=status,
         media_type="application/problem+json",
+        headers=headers,
     )
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    await problem(404, f"there is nothing at {scope['path'][:200]!r}")(scope, receive, send)
 
 
 async def _handle(handler: Callable[[Any, Any], object], payload: Any, connect: Once[Any]) -> tuple[int, str]:

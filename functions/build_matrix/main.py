@@ -1,0 +1,68 @@
+"""Build the rating matrix: `marquee.lake.folded` or a tick in, `marquee.matrix.built` out once enough is new."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.routing import Router
+
+from functions.build_matrix import core
+from shared import bootstrap, keys
+from shared.adapters.entrypoint import event_app
+from shared.events import LakeFolded, MatrixBuilt, Tick
+
+CHANNEL = "build_matrix"
+
+
+def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
+    """Read the ratings at one lake version, split them by time, store the matrix, say so."""
+    standing = deps.channels.get(CHANNEL)
+    n_ratings = deps.lake.count("rating")
+    settings = deps.settings
+    age = age_hours(standing, deps.now())
+    if not core.due(
+        n_ratings, standing.get("n_ratings", 0), age, settings.min_new_ratings, settings.matrix_max_age_hours
+    ):
+        return
+    lake_version = deps.lake.version()
+    ratings = deps.lake.read("rating", core.COLUMNS, lake_version)
+    split = core.build(ratings, settings.validation_fraction)
+    statistics = core.statistics(ratings)
+    manifest = deps.manifest(
+        kind="matrix",
+        id=split.matrix_id,
+        lake_version=lake_version,
+        parameters={"validation_fraction": settings.validation_fraction},
+        offsets=core.offset_ranges(ratings),
+        metrics={**statistics, "drift": core.drift(standing.get("statistics"), statistics)},
+    )
+    deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), manifest)
+    built = MatrixBuilt(split.matrix_id, lake_version, split.train.n_ratings)
+    deps.publisher.publish(built)
+    state = {
+        "matrix_id": split.matrix_id,
+        "lake_version": lake_version,
+        "n_ratings": n_ratings,
+        "statistics": statistics,
+        "built_at": deps.now().isoformat(),
+    }
+    deps.channels.update(CHANNEL, lambda now: None if now.get("lake_version", -1) > lake_version else state)
+    deps.log.info("matrix_built", matrix=built.matrix_id, lake_version=lake_version, n_ratings=n_ratings)
+
+
+def age_hours(standing: Mapping[str, Any], now: datetime) -> float | None:
+    """Return how old the standing matrix is, None if there is none."""
+    if "built_at" not in standing:
+        return None
+    return (now - datetime.fromisoformat(standing["built_at"])).total_seconds() / 3600
+
+
+app = event_app(lambda: bootstrap.build("build_matrix"), {LakeFolded: handle, Tick: handle})
+
+
+@functions_framework.aio.http
+async def main(_: Request) -> Router:
+    """The functions-framework target."""
+    return app

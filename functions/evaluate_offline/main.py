@@ -1,0 +1,99 @@
+"""Evaluate offline: `marquee.model.trained` in, a report, a gate, and `marquee.model.evaluated` out."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.routing import Router
+
+from functions.evaluate_offline import core
+from shared import bootstrap, keys, telemetry
+from shared.adapters.entrypoint import event_app
+from shared.artifacts import dumps
+from shared.errors import Corrupt, NotFound
+from shared.events import ModelEvaluated, ModelTrained
+from shared.matrix import Split
+from shared.model import FactorModel
+
+REPORT = "report.json"
+
+
+def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
+    """Make the report of a model, or find it made; say what it says; serve the model if it passed."""
+    service = f"score-{event.algorithm}"
+    try:
+        report = json.loads(deps.artifacts.get_file(keys.report(event.algorithm, event.model_version), REPORT))
+    except NotFound:
+        report = evaluate(event, deps.channels.get(service), deps)
+    telemetry.OFFLINE_RMSE.labels(event.algorithm).set(report["rmse"])
+    deps.publisher.publish(
+        ModelEvaluated(
+            event.algorithm, event.model_version, report["accepted"], report["reason"], report["rmse"]
+        )
+    )
+    if report["accepted"]:
+        state = {
+            "model_version": event.model_version,
+            "matrix_id": event.matrix_id,
+            "lake_version": report["lake_version"],
+            "updated_at": deps.now().isoformat(),
+        }
+        deps.channels.update(service, lambda now: newer(now, state))
+
+
+def evaluate(event: ModelTrained, standing: Mapping[str, Any], deps: bootstrap.Deps) -> dict[str, Any]:
+    """Measure the model on the newest ratings, which it has not seen, and store the report with the gate's word."""
+    artifact = deps.artifacts.get(keys.model(event.algorithm, event.model_version))
+    split = Split.from_files(deps.artifacts.get(keys.matrix(event.matrix_id)).files)
+    report = {
+        **core.evaluate(FactorModel.from_files(artifact.files), split),
+        "algorithm": event.algorithm,
+        "model_version": event.model_version,
+        "lake_version": artifact.manifest.lake_version,
+        "fit_seconds": artifact.manifest.metrics["fit_seconds"],
+        "model_bytes": sum(facts.size for facts in artifact.manifest.files.values()),
+        "standing": standing_rmse(event, standing.get("model_version"), split, deps),
+    }
+    accepted, reason = core.gate(report, report["standing"]["rmse"], deps.settings.rmse_margin)
+    report |= {"accepted": accepted, "reason": reason}
+    manifest = deps.manifest(
+        kind="report",
+        id=event.model_version,
+        made_from=keys.model(event.algorithm, event.model_version),
+        lake_version=artifact.manifest.lake_version,
+        metrics={"rmse": report["rmse"], "accepted": accepted, "reason": reason},
+    )
+    deps.artifacts.put(keys.report(event.algorithm, event.model_version), {REPORT: dumps(report)}, manifest)
+    deps.log.info("model_evaluated", model=event.model_version, accepted=accepted, reason=reason)
+    return report
+
+
+def standing_rmse(
+    event: ModelTrained, version: str | None, split: Split, deps: bootstrap.Deps
+) -> dict[str, Any]:
+    """Return the live model's error on the same ratings: a fair bar, for they are newer than all it was fitted to."""
+    if version is None:
+        return {"model_version": None, "rmse": None}
+    try:
+        files = deps.artifacts.get(keys.model(event.algorithm, version)).files
+        rmse = core.rmse_on(FactorModel.from_files(files), split.validation)
+    except (Corrupt, NotFound) as error:
+        deps.log.warning("standing_model_unreadable", model=version, reason=str(error))
+        rmse = None
+    return {"model_version": version, "rmse": rmse}
+
+
+def newer(now: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the state to write, None if what stands was made from as much of the lake or more."""
+    return None if now.get("lake_version", -1) >= state["lake_version"] else state
+
+
+app = event_app(lambda: bootstrap.build("evaluate_offline"), {ModelTrained: handle})
+
+
+@functions_framework.aio.http
+async def main(_: Request) -> Router:
+    """The functions-framework target."""
+    return app

@@ -1,0 +1,86 @@
+"""Answer `GET /top/<userid>` from one immutable model, and follow the channel that says which."""
+
+from dataclasses import dataclass
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, Router
+
+from functions.score import core
+from shared import bootstrap, keys, telemetry
+from shared.adapters.entrypoint import Once, function_app, problem
+from shared.adapters.follow import Follower
+from shared.errors import Corrupt, NotFound, NotReady
+
+
+@dataclass
+class Score:
+    """The deployed function: one algorithm, and the model that answers now."""
+
+    deps: bootstrap.Deps
+
+    def __post_init__(self) -> None:
+        settings = self.deps.settings
+        self.algorithm = settings.algorithm
+        self.serving = Follower(f"model of {self.algorithm}", self.fetch, settings.channel_poll_seconds)
+
+    def fetch(self, held: core.Serving | None) -> core.Serving | None:
+        """Return the model that the channel names; Corrupt, and counted, if it fails any check."""
+        state = self.deps.channels.get(f"score-{self.algorithm}")
+        if not state or (held and held.model_version == state.get("model_version")):
+            return held
+        try:
+            model = self.deps.artifacts.get(keys.model(self.algorithm, state["model_version"]))
+            matrix = self.deps.artifacts.get(keys.matrix(state["matrix_id"]))
+            serving = core.load(model, matrix)
+        except (Corrupt, NotFound, KeyError) as error:
+            telemetry.MODEL_REFUSED.labels(self.algorithm).inc()
+            raise Corrupt(f"{state.get('model_version')}: {error!r}") from error
+        telemetry.MODEL_INFO.clear()
+        telemetry.MODEL_INFO.labels(self.algorithm, serving.model_version).set(1)
+        self.deps.log.info("model_loaded", algorithm=self.algorithm, model=serving.model_version)
+        return serving
+
+
+async def ready() -> None:
+    """Raise NotReady until there is a model."""
+    (await score()).serving.get()
+
+
+score = Once(lambda: Score(bootstrap.build("score", writes=False)))
+
+
+async def top(request: Request) -> Response:
+    """Answer the best movies of a user; 404 if the model does not know the user, 503 before the first model."""
+    function = await score()
+    try:
+        serving = function.serving.get()
+    except NotReady as error:
+        return problem(503, str(error))
+    exclude = [movie for movie in request.query_params.get("exclude", "").split(",") if movie]
+    try:
+        n = int(request.query_params.get("n", "20"))
+        found = core.top_n(serving, request.path_params["user_id"], n, exclude)
+    except NotFound as error:
+        return problem(404, str(error))
+    except ValueError as error:
+        return problem(400, str(error))
+    return JSONResponse(
+        {
+            "movies": found.movies,
+            "scores": found.scores,
+            "rung": found.rung,
+            "model": f"{function.algorithm}@{serving.model_version}",
+            "revision": function.deps.settings.k_revision,
+        }
+    )
+
+
+app = function_app(ready, [Route("/top/{user_id}", top)])
+
+
+@functions_framework.aio.http
+async def main(_: Request) -> Router:
+    """The functions-framework target."""
+    return app

@@ -1,0 +1,82 @@
+"""Train: `marquee.matrix.built` in, one `marquee.model.trained` out for each algorithm."""
+
+import multiprocessing
+import os
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+
+import functions_framework.aio
+from starlette.requests import Request
+from starlette.routing import Router
+
+from functions.train import core
+from shared import bootstrap, keys, telemetry
+from shared.adapters.entrypoint import event_app
+from shared.artifacts import libraries
+from shared.errors import NotFound
+from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
+from shared.matrix import Split
+
+
+def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
+    """Fit each algorithm to the matrix, unless that model is stored already; store it; say so."""
+    split: Split | None = None
+    for algorithm in ALGORITHMS:
+        parameters = core.PARAMETERS[algorithm]
+        seed = deps.settings.train_seed
+        version = core.model_version(event.matrix_id, algorithm, parameters, seed, libraries())
+        if not stored(algorithm, version, deps):
+            split = split or Split.from_files(deps.artifacts.get(keys.matrix(event.matrix_id)).files)
+            train(algorithm, version, event, split, deps)
+        deps.publisher.publish(ModelTrained(algorithm, version, event.matrix_id))
+
+
+def train(algorithm: Algorithm, version: str, event: MatrixBuilt, split: Split, deps: bootstrap.Deps) -> None:
+    """Fit one model in a process of its own, so that this one stays alive to its probes, and store it."""
+    parameters, seed = core.PARAMETERS[algorithm], deps.settings.train_seed
+    started = time.perf_counter()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
+        model = pool.submit(core.fit, split.train, algorithm, parameters, seed).result()
+    seconds = time.perf_counter() - started
+    manifest = deps.manifest(
+        kind="model",
+        id=version,
+        made_from=keys.matrix(event.matrix_id),
+        lake_version=event.lake_version,
+        parameters={"algorithm": algorithm, "seed": seed, **parameters.as_dict()},
+        metrics={"fit_seconds": round(seconds, 3), "n_ratings": split.train.n_ratings},
+    )
+    deps.artifacts.put(keys.model(algorithm, version), model.to_files(), manifest)
+    telemetry.FIT_SECONDS.labels(algorithm).set(seconds)
+    deps.log.info("model_trained", algorithm=algorithm, model=version, fit_seconds=round(seconds, 2))
+
+
+def stored(algorithm: Algorithm, version: str, deps: bootstrap.Deps) -> bool:
+    """Say whether this very model is stored already, as after a repeated event."""
+    try:
+        deps.artifacts.manifest(keys.model(algorithm, version))
+    except NotFound:
+        return False
+    return True
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it is gone, so that no fit runs for nobody."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+app = event_app(lambda: bootstrap.build("train"), {MatrixBuilt: handle})
+
+
+@functions_framework.aio.http
+async def main(_: Request) -> Router:
+    """The functions-framework target."""
+    return app

@@ -1,0 +1,53 @@
+"""Keep up with something that changes elsewhere, and never lose what worked."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import structlog
+
+from shared.errors import NotReady
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+class Follower(Generic[T]):
+    """The newest good value, fetched every few seconds in a thread.
+
+    A fetch gets the value held and returns it, or its replacement. While fetching fails the old value
+    stays, and the reason is logged once until it changes.
+    """
+
+    def __init__(self, name: str, fetch: Callable[[T | None], T | None], seconds: float) -> None:
+        """Fetch once now, and from now on in the background."""
+        self._name = name
+        self._fetch = fetch
+        self._seconds = seconds
+        self._reason = ""
+        self.value: T | None = None
+        self.refresh()
+        threading.Thread(target=self._run, name=f"follow-{name}", daemon=True).start()
+
+    def get(self) -> T:
+        """Return the value held. Raises: NotReady, with the reason, if there never was one."""
+        value = self.value
+        if value is None:
+            raise NotReady(f"{self._name}: {self._reason or 'nothing has been published yet'}")
+        return value
+
+    def refresh(self) -> None:
+        """Fetch now; a failure changes nothing."""
+        try:
+            self.value = self._fetch(self.value)
+            self._reason = ""
+        except Exception as error:  # whatever it is, the old value is better than a dead thread
+            if str(error) != self._reason:
+                self._reason = str(error) or repr(error)
+                log.warning("refresh_failed", what=self._name, reason=self._reason, keeps=self.value is not None)
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(self._seconds):
+            self.refresh()
