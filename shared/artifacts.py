@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from shared.errors import Conflict, Corrupt
+from shared.errors import Conflict, Corrupt, NotFound
 from shared.ports import ObjectStore
 
 MANIFEST: Final = "manifest.json"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -14,6 +14,9 @@ from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.channels import Channels
 from shared.ports import Lake, Log, ObjectStore, Publisher
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from shared.adapters.lake import DeltaLake
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
     return Deps(
         settings=settings,
         objects=bucket,
-        open_lake=lambda: _lake(settings, environment),
+        open_lake=lambda: lake(settings, environment),
         publisher=kafka.KafkaPublisher(settings.kafka_bootstrap, function),
         log=structlog.get_logger(function=function),
         now=lambda: datetime.now(UTC),
@@ -74,8 +77,9 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
     )
 
 
-def _lake(settings: Settings, environment: Mapping[str, str]) -> Lake:
-    from shared.adapters.lake import DeltaLake, s3_options  # delta-rs is not in the serving images
+def lake(settings: Settings, environment: Mapping[str, str]) -> "DeltaLake":
+    """Return the lake of the bucket. delta-rs is not in the serving images, so it is imported here."""
+    from shared.adapters.lake import DeltaLake, s3_options
 
     return DeltaLake.in_bucket(
         settings.bucket,

@@ -1,9 +1,9 @@
 """The site's log lines: bytes in, one row out, and a line that fits nothing is a row too.
 
-    <time>,<userid>,GET /data/m/<movieid>/<minute>.mpg
-    <time>,<userid>,GET /rate/<movieid>=<rating>
-    <time>,<userid>,recommendation request <server>, status <code>, result: <id>, <id>, …, <ms> ms
-    <time>,<userid>,GET /create_account
+<time>,<userid>,GET /data/m/<movieid>/<minute>.mpg
+<time>,<userid>,GET /rate/<movieid>=<rating>
+<time>,<userid>,recommendation request <server>, status <code>, result: <id>, <id>, …, <ms> ms
+<time>,<userid>,GET /create_account
 """
 
 import re

@@ -93,9 +93,7 @@ _NAMES: Final = tuple(field.name for field in fields(Row))
 def to_table(rows: Iterable[Row]) -> pa.Table:
     """Return rows as columns of `SCHEMA`, in the order given."""
     rows = list(rows)
-    columns = [
-        pa.array([getattr(row, name) for row in rows], type=SCHEMA.field(name).type) for name in _NAMES
-    ]
+    columns = [pa.array([getattr(row, name) for row in rows], type=SCHEMA.field(name).type) for name in _NAMES]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
 

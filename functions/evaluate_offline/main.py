@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import functions_framework.aio
+from shared.matrix import Split
+from shared.model import FactorModel
 from starlette.requests import Request
 from starlette.routing import Router
 
@@ -14,8 +16,6 @@ from shared.adapters.entrypoint import event_app
 from shared.artifacts import dumps
 from shared.errors import Corrupt, NotFound
 from shared.events import ModelEvaluated, ModelTrained
-from shared.matrix import Split
-from shared.model import FactorModel
 
 REPORT = "report.json"
 
@@ -29,9 +29,7 @@ def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
         report = evaluate(event, deps.channels.get(service), deps)
     telemetry.OFFLINE_RMSE.labels(event.algorithm).set(report["rmse"])
     deps.publisher.publish(
-        ModelEvaluated(
-            event.algorithm, event.model_version, report["accepted"], report["reason"], report["rmse"]
-        )
+        ModelEvaluated(event.algorithm, event.model_version, report["accepted"], report["reason"], report["rmse"])
     )
     if report["accepted"]:
         state = {
@@ -70,9 +68,7 @@ def evaluate(event: ModelTrained, standing: Mapping[str, Any], deps: bootstrap.D
     return report
 
 
-def standing_rmse(
-    event: ModelTrained, version: str | None, split: Split, deps: bootstrap.Deps
-) -> dict[str, Any]:
+def standing_rmse(event: ModelTrained, version: str | None, split: Split, deps: bootstrap.Deps) -> dict[str, Any]:
     """Return the live model's error on the same ratings: a fair bar, for they are newer than all it was fitted to."""
     if version is None:
         return {"model_version": None, "rmse": None}

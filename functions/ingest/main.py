@@ -84,6 +84,6 @@ app = function_app(ingest, [Route("/{topic}", receive, methods=["POST"])])
 
 
 @functions_framework.aio.http
-async def main(request: Request) -> Router:
+async def main(_: Request) -> Router:
     """The functions-framework target."""
     return app

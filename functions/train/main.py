@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 
 import functions_framework.aio
+from shared.matrix import Split
 from starlette.requests import Request
 from starlette.routing import Router
 
@@ -16,7 +17,6 @@ from shared.adapters.entrypoint import event_app
 from shared.artifacts import libraries
 from shared.errors import NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
-from shared.matrix import Split
 
 
 def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:

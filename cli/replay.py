@@ -1,0 +1,70 @@
+"""Push log lines into Kafka, as the site would write them, at a chosen speed."""
+
+import gzip
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from shared.errors import BadInput, NotReady
+
+_AT_ONCE = 100
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a log file, `.gz` or plain, without their line breaks.
+
+    Raises: BadInput if the file cannot be read.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            for line in file:
+                yield line.rstrip(b"\r\n")
+    except (OSError, EOFError) as error:
+        raise BadInput(f"{path}: {error}") from error
+
+
+def replay(
+    lines: Iterable[bytes],
+    bootstrap: str,
+    topic: str,
+    rate: float | None = None,
+    on_sent: Callable[[int], None] = lambda _: None,
+) -> int:
+    """Send lines, each keyed by its user, at `rate` lines a second or as fast as Kafka takes them.
+
+    Returns: how many lines Kafka has acknowledged. Raises: NotReady if it refuses one.
+    """
+    producer = KafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=131_072, bootstrap_timeout_ms=10_000
+    )
+    sent = 0
+    started = time.monotonic()
+    failed: list[BaseException] = []
+    try:
+        for line in lines:
+            producer.send(topic, value=line, key=user_of(line)).add_errback(failed.append)
+            sent += 1
+            if sent % _AT_ONCE == 0 or rate:
+                if failed:
+                    break
+                on_sent(sent)
+            if rate:
+                time.sleep(max(0.0, started + sent / rate - time.monotonic()))
+        producer.flush(60)
+    except KafkaError as error:
+        raise NotReady(f"Kafka at {bootstrap} did not take line {sent + 1}: {error!r}") from error
+    finally:
+        producer.close(timeout=5)
+    if failed:
+        raise NotReady(f"Kafka at {bootstrap} did not take every line: {failed[0]!r}")
+    on_sent(sent)
+    return sent
+
+
+def user_of(line: bytes) -> bytes | None:
+    """Return the user's field, which keeps one user's lines in order; None if the line has none."""
+    fields = line.split(b",", 2)
+    return fields[1] if len(fields) == 3 else None
