@@ -1,6 +1,6 @@
 """What the functions need of the world, as protocols of a few methods each."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -67,8 +67,14 @@ class Lake(Protocol):
 class Publisher(Protocol):
     """The way to the other functions."""
 
-    def publish(self, event: Any) -> None:
-        """Send an event of `shared.events`; return when Kafka has it. Raise NotReady."""
+    def publish(self, event: Any, key: str | None = None) -> None:
+        """Send an event of `shared.events`; return when Kafka has it. Raise NotReady.
+
+        Events of one key stay in order.
+        """
+
+    def close(self) -> None:
+        """Send what is buffered and leave."""
 
 
 class Log(Protocol):
@@ -79,6 +85,3 @@ class Log(Protocol):
 
     def warning(self, event: str, **facts: Any) -> Any:
         """Say what went wrong and was handled."""
-
-
-Headers = Mapping[str, str]

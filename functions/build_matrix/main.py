@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import functions_framework.aio
-from starlette.requests import Request
-from starlette.routing import Router
-
 from functions.build_matrix import core
 from shared import bootstrap, keys
-from shared.adapters.entrypoint import event_app
+from shared.adapters.entrypoint import event_app, target
 from shared.events import LakeFolded, MatrixBuilt, Tick
 
 CHANNEL = "build_matrix"
@@ -61,8 +57,4 @@ def age_hours(standing: Mapping[str, Any], now: datetime) -> float | None:
 
 app = event_app(lambda: bootstrap.build("build_matrix"), {LakeFolded: handle, Tick: handle})
 
-
-@functions_framework.aio.http
-async def main(_: Request) -> Router:
-    """The functions-framework target."""
-    return app
+main = target(app)

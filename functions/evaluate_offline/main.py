@@ -4,15 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import functions_framework.aio
 from shared.matrix import Split
 from shared.model import FactorModel
-from starlette.requests import Request
-from starlette.routing import Router
 
 from functions.evaluate_offline import core
 from shared import bootstrap, keys, telemetry
-from shared.adapters.entrypoint import event_app
+from shared.adapters.entrypoint import event_app, target
 from shared.artifacts import dumps
 from shared.errors import Corrupt, NotFound
 from shared.events import ModelEvaluated, ModelTrained
@@ -88,8 +85,4 @@ def newer(now: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]
 
 app = event_app(lambda: bootstrap.build("evaluate_offline"), {ModelTrained: handle})
 
-
-@functions_framework.aio.http
-async def main(_: Request) -> Router:
-    """The functions-framework target."""
-    return app
+main = target(app)

@@ -6,14 +6,11 @@ any death, first deletes what the last commit names, so nothing is folded twice 
 
 from concurrent.futures import ThreadPoolExecutor
 
-import functions_framework.aio
 import pyarrow as pa
-from starlette.requests import Request
-from starlette.routing import Router
 
 from functions.fold_lake import core
 from shared import bootstrap, failpoints, keys, telemetry
-from shared.adapters.entrypoint import event_app
+from shared.adapters.entrypoint import event_app, target
 from shared.errors import Corrupt, NotFound
 from shared.events import EventsLanded, LakeFolded, Tick
 from shared.ports import Fold
@@ -65,8 +62,4 @@ def read(key: str, deps: bootstrap.Deps) -> pa.Table | None:
 
 app = event_app(lambda: bootstrap.build("fold_lake"), {EventsLanded: handle, Tick: handle})
 
-
-@functions_framework.aio.http
-async def main(_: Request) -> Router:
-    """The functions-framework target."""
-    return app
+main = target(app)

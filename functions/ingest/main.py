@@ -9,14 +9,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route, Router
+from starlette.routing import Route
 
 from functions.ingest import core
 from shared import bootstrap, failpoints, telemetry
-from shared.adapters.entrypoint import Once, body, function_app, problem
+from shared.adapters.entrypoint import Once, body, function_app, problem, target
 from shared.adapters.kafka import LaterPublisher
 from shared.errors import BadEvent, NotReady
 from shared.events import EventsLanded
@@ -82,8 +81,4 @@ async def receive(request: Request) -> Response:
 
 app = function_app(ingest, [Route("/{topic}", receive, methods=["POST"])])
 
-
-@functions_framework.aio.http
-async def main(_: Request) -> Router:
-    """The functions-framework target."""
-    return app
+main = target(app)

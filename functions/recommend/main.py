@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
-import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Route
 
 from functions.recommend import core
 from shared import bootstrap, keys, telemetry
-from shared.adapters.entrypoint import Once, function_app, problem
+from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.adapters.follow import Follower
 from shared.adapters.kafka import LaterPublisher
 from shared.errors import BadInput
@@ -166,8 +165,4 @@ def _response(request: Request, answer: core.Answer, arm: str, request_id: str) 
 
 app = function_app(function, [Route("/recommend/{user_id:path}", recommend)])
 
-
-@functions_framework.aio.http
-async def main(_: Request) -> Router:
-    """The functions-framework target."""
-    return app
+main = target(app)

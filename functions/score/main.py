@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 
-import functions_framework.aio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Route
 
 from functions.score import core
 from shared import bootstrap, keys, telemetry
-from shared.adapters.entrypoint import Once, function_app, problem
+from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.adapters.follow import Follower
 from shared.errors import Corrupt, NotFound, NotReady
 
@@ -79,8 +78,4 @@ async def top(request: Request) -> Response:
 
 app = function_app(ready, [Route("/top/{user_id}", top)])
 
-
-@functions_framework.aio.http
-async def main(_: Request) -> Router:
-    """The functions-framework target."""
-    return app
+main = target(app)

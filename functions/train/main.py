@@ -6,14 +6,11 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-import functions_framework.aio
 from shared.matrix import Split
-from starlette.requests import Request
-from starlette.routing import Router
 
 from functions.train import core
 from shared import bootstrap, keys, telemetry
-from shared.adapters.entrypoint import event_app
+from shared.adapters.entrypoint import event_app, target
 from shared.artifacts import libraries
 from shared.errors import NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
@@ -75,8 +72,4 @@ def die_with_parent() -> None:
 
 app = event_app(lambda: bootstrap.build("train"), {MatrixBuilt: handle})
 
-
-@functions_framework.aio.http
-async def main(_: Request) -> Router:
-    """The functions-framework target."""
-    return app
+main = target(app)

@@ -8,8 +8,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
+import functions_framework.aio
 import structlog
 from cloudevents.exceptions import GenericException
 from cloudevents.http import CloudEvent, from_http
@@ -37,7 +38,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_STATUS: Final = {BadEvent: 400, Conflict: 409, NotReady: 503}
+_STATUS: Final[dict[type[MarqueeError], int]] = {BadEvent: 400, Conflict: 409, NotReady: 503}
 
 
 class Once(Generic[T]):
@@ -117,6 +118,18 @@ def event_app(deps: Callable[[], Any], handlers: Mapping[type, Callable[[Any, An
         return Response(status_code=204) if status == 204 else problem(status, detail)
 
     return function_app(connect, [Route("/", receive, methods=["POST"])])
+
+
+def target(app: Router) -> Callable[[Request], Awaitable[Response]]:
+    """Return the functions-framework target that lets an application answer.
+
+    To Starlette, which calls what a target returns, an application and a response are the same thing.
+    """
+
+    async def main(_: Request) -> Response:
+        return cast(Response, app)
+
+    return cast(Callable[[Request], Awaitable[Response]], functions_framework.aio.http(main))
 
 
 async def body(request: Request) -> bytes:

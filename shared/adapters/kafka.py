@@ -17,6 +17,7 @@ from tenacity import retry, retry_if_exception_type, wait_random_exponential
 from shared import telemetry
 from shared.errors import NotReady
 from shared.events import encode
+from shared.ports import Publisher
 
 _ACKNOWLEDGED_SECONDS: Final = 15
 
@@ -70,7 +71,7 @@ class LaterPublisher:
     While Kafka is away events wait, at most `capacity` of them; beyond that they are counted as dropped.
     """
 
-    publisher: KafkaPublisher
+    publisher: Publisher
     capacity: int = 100_000
     _waiting: "queue.Queue[tuple[Any, str] | None]" = field(init=False)
     _thread: threading.Thread = field(init=False)
