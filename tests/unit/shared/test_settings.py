@@ -1,0 +1,19 @@
+import pytest
+
+from shared.errors import BadSettings
+from shared.settings import Settings
+from tests.fakes import ENVIRONMENT
+
+
+def test_every_wrong_key_is_named_at_once() -> None:
+    """Who starts a function without its settings learns all that is missing or wrong the first time."""
+    with pytest.raises(BadSettings) as caught:
+        Settings.from_env({"BUCKET": "b", "DEADLINE_MS": "soon", "ALGORITHM": "als"})
+    for key in ("S3_ENDPOINT", "KAFKA_BOOTSTRAP", "DEADLINE_MS", "ALGORITHM"):
+        assert key in str(caught.value)
+
+
+def test_the_rating_scale_comes_from_the_environment() -> None:
+    """A site with another scale sets three variables."""
+    settings = Settings.from_env(ENVIRONMENT | {"RATING_MIN": "1", "RATING_MAX": "10", "RATING_STEP": "1"})
+    assert (settings.limits.rating_min, settings.limits.rating_max, settings.limits.rating_step) == (1, 10, 1)
