@@ -64,14 +64,18 @@ class Lake(Protocol):
         """Join small files; what readers see does not change."""
 
 
+Keyed = tuple[Any, str | None]
+"""An event, and the key whose events stay in order."""
+
+
 class Publisher(Protocol):
     """The way to the other functions."""
 
-    def publish(self, event: Any, key: str | None = None) -> None:
-        """Send an event of `shared.events`; return when Kafka has it. Raise NotReady.
+    def publish(self, event: Any) -> None:
+        """Send an event of `shared.events`; return when Kafka has it. Raise NotReady."""
 
-        Events of one key stay in order.
-        """
+    def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
+        """Send events together, those of one key in order; return those that Kafka did not take."""
 
     def close(self) -> None:
         """Send what is buffered and leave."""

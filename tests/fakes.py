@@ -1,7 +1,7 @@
 """Stand-ins for the world, in memory."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ import structlog
 from shared.adapters.lake import DeltaLake
 from shared.bootstrap import Deps
 from shared.errors import Conflict, NotFound, NotReady
-from shared.ports import Tagged
+from shared.ports import Keyed, Tagged
 from shared.settings import Settings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -67,10 +67,15 @@ class MemoryPublisher:
     events: list[Any] = field(default_factory=list)
     down: bool = False
 
-    def publish(self, event: Any, key: str | None = None) -> None:
-        if self.down:
+    def publish(self, event: Any) -> None:
+        if self.publish_all([(event, None)]):
             raise NotReady("Kafka is down")
-        self.events.append(event)
+
+    def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
+        if self.down:
+            return list(keyed)
+        self.events += [event for event, _ in keyed]
+        return []
 
     def close(self) -> None:
         self.down = True

@@ -3,6 +3,8 @@
 import hashlib
 import queue
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
@@ -12,21 +14,22 @@ from cloudevents.http import CloudEvent
 from cloudevents.kafka import to_binary
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
-from tenacity import retry, retry_if_exception_type, wait_random_exponential
+from tenacity import Retrying, retry_if_result, wait_random_exponential
 
 from shared import telemetry
 from shared.errors import NotReady
 from shared.events import encode
-from shared.ports import Publisher
+from shared.ports import Keyed, Publisher
 
 _ACKNOWLEDGED_SECONDS: Final = 15
+_BATCH: Final = 1_000
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class KafkaPublisher:
-    """A `Publisher` that waits until all in-sync replicas have the event."""
+    """A `Publisher` that waits until all in-sync replicas have the events."""
 
     bootstrap: str
     source: str
@@ -44,24 +47,33 @@ class KafkaPublisher:
             request_timeout_ms=5_000,
         )
 
-    def publish(self, event: Any, key: str | None = None) -> None:
+    def publish(self, event: Any) -> None:
         """Send an event to the topic of its type; a repeated event has the same id."""
-        message = to_binary(_cloud_event(event, self.source), data_marshaller=lambda data: data)
-        headers = [(name, value) for name, value in message.headers.items()]
-        try:
-            self._producer.send(
-                event.type,
-                value=message.value,
-                key=key.encode() if key else None,
-                headers=headers,
-            ).get(timeout=_ACKNOWLEDGED_SECONDS)
-        except KafkaError as error:
-            raise NotReady(f"Kafka did not take {event.type}: {error!r}") from error
+        if self.publish_all([(event, None)]):
+            raise NotReady(f"Kafka did not take {event.type}")
+
+    def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
+        """Send events together, and return those that Kafka did not take."""
+        pending = [(each, self._send(*each)) for each in keyed]
+        return [each for each, sent in pending if sent is None or not _acknowledged(sent)]
 
     def close(self) -> None:
         """Send what is buffered and leave."""
         if "_producer" in self.__dict__:
             self._producer.close(timeout=5)
+
+    def _send(self, event: Any, key: str | None) -> Any:
+        message = to_binary(_cloud_event(event, self.source), data_marshaller=lambda data: data)
+        try:
+            return self._producer.send(
+                event.type,
+                value=message.value,
+                key=key.encode() if key else None,
+                headers=list(message.headers.items()),
+            )
+        except KafkaError as error:
+            log.warning("publish_failed", event_type=event.type, reason=repr(error))
+            return None
 
 
 @dataclass
@@ -73,7 +85,7 @@ class LaterPublisher:
 
     publisher: Publisher
     capacity: int = 100_000
-    _waiting: "queue.Queue[tuple[Any, str] | None]" = field(init=False)
+    _waiting: "queue.Queue[Keyed | None]" = field(init=False)
     _thread: threading.Thread = field(init=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +94,7 @@ class LaterPublisher:
         self._thread.start()
 
     def publish(self, event: Any, key: str) -> None:
-        """Take an event to be published soon; events of one key stay in order."""
+        """Take an event to be published soon."""
         try:
             self._waiting.put_nowait((event, key))
         except queue.Full:
@@ -90,21 +102,38 @@ class LaterPublisher:
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Publish what waits, as far as the time allows."""
-        self._waiting.put(None)
+        with suppress(queue.Full):
+            self._waiting.put(None, timeout=timeout_seconds)
         self._thread.join(timeout_seconds)
         self.publisher.close()
 
     def _run(self) -> None:
-        while (waiting := self._waiting.get()) is not None:
-            self._publish(*waiting)
+        while (first := self._waiting.get()) is not None:
+            batch, closing = [first], False
+            while len(batch) < _BATCH and not closing and not self._waiting.empty():
+                each = self._waiting.get()
+                closing = each is None
+                batch += [] if each is None else [each]
+            self._publish(batch)
+            if closing:
+                return
 
-    @retry(retry=retry_if_exception_type(NotReady), wait=wait_random_exponential(multiplier=0.2, max=5))
-    def _publish(self, event: Any, key: str) -> None:
-        try:
-            self.publisher.publish(event, key)
-        except NotReady as error:
-            log.warning("publish_retried", event_type=event.type, reason=str(error))
-            raise
+    def _publish(self, batch: list[Keyed]) -> None:
+        until_taken = Retrying(retry=retry_if_result(bool), wait=wait_random_exponential(multiplier=0.2, max=5))
+        until_taken(self._attempt, batch)
+
+    def _attempt(self, batch: list[Keyed]) -> list[Keyed]:
+        batch[:] = self.publisher.publish_all(batch)
+        return batch
+
+
+def _acknowledged(sent: Any) -> bool:
+    try:
+        sent.get(timeout=_ACKNOWLEDGED_SECONDS)
+    except KafkaError as error:
+        log.warning("publish_failed", reason=repr(error))
+        return False
+    return True
 
 
 def _cloud_event(event: Any, source: str) -> CloudEvent:

@@ -1,0 +1,119 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from shared.adapters.entrypoint import MAX_BODY_BYTES, Once, event_app
+from shared.errors import BadEvent, Conflict, NotFound, NotReady
+from shared.events import MatrixBuilt
+
+HEADERS = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": MatrixBuilt.type}
+BODY = b'{"matrix_id":"m","lake_version":1,"n_ratings":2}'
+
+
+def serve(handler: Callable[[Any, Any], object], deps: Callable[[], Any] = lambda: "deps") -> TestClient:
+    return TestClient(event_app(deps, {MatrixBuilt: handler}), raise_server_exceptions=False)
+
+
+def test_a_good_event_is_handled_with_the_dependencies() -> None:
+    """The handler gets the decoded event and what it works with; the source gets 2xx."""
+    seen = []
+    answer = serve(lambda event, deps: seen.append((event, deps))).post("/", content=BODY, headers=HEADERS)
+    assert answer.status_code == 204
+    assert seen == [(MatrixBuilt("m", 1, 2), "deps")]
+
+
+def test_a_structured_event_is_the_same_event() -> None:
+    """The attributes may be in the body as well."""
+    seen = []
+    body = (
+        b'{"specversion":"1.0","id":"1","source":"/x","type":"marquee.matrix.built",'
+        b'"data":{"matrix_id":"m","lake_version":1,"n_ratings":2}}'
+    )
+    answer = serve(lambda event, _: seen.append(event)).post(
+        "/", content=body, headers={"content-type": "application/cloudevents+json"}
+    )
+    assert (answer.status_code, seen) == (204, [MatrixBuilt("m", 1, 2)])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BadEvent("x"), 400),
+        (Conflict("x"), 409),
+        (NotReady("x"), 503),
+        (NotFound("x"), 500),
+        (ValueError("x"), 500),
+    ],
+)
+def test_the_status_tells_the_source_what_to_do(error: Exception, status: int) -> None:
+    """400 is for the dead letters, everything else is tried again."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    assert serve(fail).post("/", content=BODY, headers=HEADERS).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({}, BODY),
+        (HEADERS | {"ce-type": "somebody.elses"}, BODY),
+        ({name: value for name, value in HEADERS.items() if name != "ce-id"}, BODY),
+        (HEADERS, b"not json"),
+        (HEADERS, b"[" * 100_000),
+        ({"content-type": "application/cloudevents+json"}, b"[" * 100_000),
+        ({"content-type": "application/cloudevents+json"}, b"2026-11-22T10:00:00,12,GET /create_account"),
+        (
+            {"content-type": "application/cloudevents+json"},
+            b'{"specversion":"1.0","id":"1","source":"x","type":"marquee.matrix.built","data_base64":"!"}',
+        ),
+        (HEADERS, b"x" * (MAX_BODY_BYTES + 1)),
+    ],
+)
+def test_what_is_no_event_of_ours_is_refused(headers: dict[str, str], body: bytes) -> None:
+    """400 with the reason, and the handler never sees it."""
+
+    def unreachable(*_: object) -> None:
+        raise AssertionError("handled")
+
+    answer = serve(unreachable).post("/", content=body, headers=headers)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_health_says_whether_the_function_can_work() -> None:
+    """Alive at once, ready when the stores answer, and the reason while they do not."""
+    attempts: list[int] = []
+
+    def connect() -> str:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise NotReady("no bucket yet")
+        return "deps"
+
+    client = serve(lambda *_: None, connect)
+    assert client.get("/health/liveness").status_code == 200
+    first = client.get("/health/readiness")
+    assert (first.status_code, first.json()["detail"]) == (503, "no bucket yet")
+    assert client.get("/health/readiness").status_code == 200
+    assert len(attempts) == 2
+
+
+def test_metrics_and_strange_paths() -> None:
+    """Metrics are Prometheus text; a path that is not there is a clear 404."""
+    client = serve(lambda *_: None)
+    assert "marquee_handled_events_total" in client.get("/metrics").text
+    missing = client.get("/nothing")
+    assert (missing.status_code, missing.json()["title"]) == (404, "Not Found")
+
+
+async def test_once_is_once() -> None:
+    """However many ask at the same time, the value is made one time."""
+    import asyncio
+
+    made = []
+    once = Once(lambda: made.append(1) or len(made))  # type: ignore[func-returns-value]
+    assert await asyncio.gather(*(once() for _ in range(20))) == [1] * 20

@@ -1,0 +1,50 @@
+import threading
+
+import pytest
+
+from shared.adapters.follow import Follower
+from shared.errors import Corrupt, NotReady
+
+
+def test_before_the_first_value_it_is_not_ready_and_says_why() -> None:
+    """The reason of the last failure is what a probe shows."""
+
+    def fail(_: int | None) -> int | None:
+        raise Corrupt("bits are wrong")
+
+    with pytest.raises(NotReady, match="bits are wrong"):
+        Follower("number", fail, 60).get()
+    with pytest.raises(NotReady, match="nothing has been published"):
+        Follower[int]("number", lambda held: held, 60).get()
+
+
+def test_a_failure_keeps_the_old_value_whatever_it_is() -> None:
+    """An expected error and an unexpected one alike leave what worked."""
+    answers: list[int | Exception] = [1, Corrupt("wrong"), ValueError("odd"), 2]
+
+    def fetch(_: int | None) -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    follower = Follower("number", fetch, 60)
+    seen = [follower.get()]
+    for _ in range(3):
+        follower.refresh()
+        seen.append(follower.get())
+    assert seen == [1, 1, 1, 2]
+
+
+def test_it_keeps_up_by_itself() -> None:
+    """A new value is held a moment after it is there to fetch."""
+    arrived = threading.Event()
+
+    def fetch(held: int | None) -> int:
+        if held == 3:
+            arrived.set()
+        return (held or 0) + 1
+
+    follower = Follower("number", fetch, 0.001)
+    assert arrived.wait(10)
+    assert follower.get() > 3

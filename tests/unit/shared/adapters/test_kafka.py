@@ -1,0 +1,136 @@
+import gc
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from kafka.errors import KafkaTimeoutError
+
+from shared import telemetry
+from shared.adapters import kafka
+from shared.adapters.kafka import KafkaPublisher, LaterPublisher
+from shared.errors import NotReady
+from shared.events import MatrixBuilt
+from shared.ports import Keyed
+from tests.fakes import MemoryPublisher
+
+
+class Producer:
+    """Remembers what was sent; its futures are done at once."""
+
+    def __init__(self, **configuration: Any) -> None:
+        self.configuration = configuration
+        self.sent: list[dict[str, Any]] = []
+
+    def send(self, topic: str, **record: Any) -> "Producer":
+        self.sent.append({"topic": topic, **record})
+        return self
+
+    def get(self, timeout: float) -> None:
+        assert timeout > 0
+
+    def close(self, timeout: float) -> None:
+        self.sent.append({"closed": timeout})
+
+
+def test_an_event_is_a_cloudevent_in_binary_mode(monkeypatch: Any) -> None:
+    """Attributes are headers, the payload is the value, and a repeated event has the same id."""
+    monkeypatch.setattr(kafka, "KafkaProducer", Producer)
+    publisher = KafkaPublisher("kafka:9092", "build_matrix")
+    assert publisher.publish_all([(MatrixBuilt("m", 1, 2), "k")]) == []
+    publisher.publish(MatrixBuilt("m", 1, 2))
+    publisher.publish(MatrixBuilt("m", 1, 3))
+    producer = publisher._producer
+    first, second, third = producer.sent
+    assert (first["topic"], first["key"], first["value"]) == (
+        "marquee.matrix.built",
+        b"k",
+        b'{"matrix_id":"m","lake_version":1,"n_ratings":2}',
+    )
+    headers = [dict(record["headers"]) for record in (first, second, third)]
+    assert headers[0]["ce_type"] == b"marquee.matrix.built"
+    assert headers[0]["ce_source"] == b"/marquee/build_matrix"
+    assert headers[0]["content-type"] == b"application/json"
+    assert headers[0]["ce_id"] == headers[1]["ce_id"] != headers[2]["ce_id"]
+    publisher.close()
+    assert producer.sent[-1] == {"closed": 5}
+
+
+def test_what_kafka_does_not_acknowledge_comes_back(monkeypatch: Any) -> None:
+    """Of events sent together, exactly those that failed are returned."""
+
+    class Choosy(Producer):
+        def get(self, timeout: float) -> None:
+            if self.sent.pop(0)["key"] == b"bad":
+                raise KafkaTimeoutError("no")
+
+    monkeypatch.setattr(kafka, "KafkaProducer", Choosy)
+    event = MatrixBuilt("m", 1, 2)
+    left = KafkaPublisher("kafka:9092", "x").publish_all([(event, "good"), (event, "bad"), (event, "good")])
+    assert left == [(event, "bad")]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_silent_kafka_is_not_ready() -> None:
+    """Publishing to nobody says: later."""
+    with pytest.raises(NotReady):
+        KafkaPublisher("127.0.0.1:1", "x").publish(MatrixBuilt("m", 1, 2))
+    gc.collect()  # the client leaves a socket open when it could not connect
+
+
+def test_the_background_publisher_outlives_an_outage_and_sends_nothing_twice() -> None:
+    """What Kafka did not take, and only that, is sent again until it is taken."""
+
+    class Flaky(MemoryPublisher):
+        calls = 0
+
+        def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
+            self.calls += 1
+            if self.calls <= 2:
+                return list(keyed)
+            super().publish_all(keyed[:1])
+            if len(self.events) == 3:
+                done.set()
+            return list(keyed[1:])
+
+    done = threading.Event()
+    flaky = Flaky()
+    later = LaterPublisher(flaky)
+    for number in range(3):
+        later.publish(number, "k")
+    assert done.wait(60)
+    later.close()
+    assert flaky.events == [0, 1, 2]
+
+
+def test_closing_sends_what_waits() -> None:
+    """A function that is stopped loses no event that it has taken."""
+    publisher = MemoryPublisher()
+    later = LaterPublisher(publisher)
+    for number in range(2_500):
+        later.publish(number, "k")
+    later.close()
+    assert publisher.events == list(range(2_500))
+
+
+def test_a_full_buffer_drops_and_counts() -> None:
+    """Memory is bounded: what finds no room is counted, not kept."""
+
+    class Stuck(MemoryPublisher):
+        def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
+            entered.set()
+            release.wait(30)
+            return super().publish_all(keyed)
+
+    entered, release = threading.Event(), threading.Event()
+    stuck = Stuck()
+    before = telemetry.SERVED_LOST._value.get()
+    later = LaterPublisher(stuck, capacity=1)
+    later.publish(1, "k")
+    entered.wait(30)
+    later.publish(2, "k")
+    later.publish(3, "k")
+    release.set()
+    later.close()
+    assert stuck.events == [1, 2]
+    assert telemetry.SERVED_LOST._value.get() == before + 1

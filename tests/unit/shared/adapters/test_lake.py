@@ -1,0 +1,94 @@
+from pathlib import Path
+
+import pytest
+
+from shared.adapters.lake import DeltaLake
+from shared.errors import Conflict, NotReady
+from shared.ports import Fold
+from shared.records import Row, to_table
+
+
+def rows(*offsets: int, kind: str = "rating") -> "list[Row]":
+    return [Row(kind, "movielog", 0, n, 1_764_000_000_000_000, user_id="1", movie_id="m", rating=1.0) for n in offsets]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> DeltaLake:
+    return DeltaLake(str(tmp_path / "lake"), {})
+
+
+def offsets(lake: DeltaLake, kind: str = "rating", version: int | None = None) -> list[int]:
+    return lake.read(kind, ["offset"], version)["offset"].to_pylist()
+
+
+def test_a_new_lake_is_empty(lake: DeltaLake) -> None:
+    """It is made when it is first looked at."""
+    assert (lake.version(), lake.last_fold(), lake.count("rating"), offsets(lake)) == (0, Fold(0, []), 0, [])
+
+
+def test_a_fold_is_remembered_by_the_commit_itself(lake: DeltaLake) -> None:
+    """Rows, the number of the fold and the names of its objects become true in one commit."""
+    lake.fold(to_table(rows(1, 2)), Fold(1, ["landing/a"]))
+    version = lake.fold(to_table(rows(3)), Fold(2, ["landing/b", "landing/c"]))
+    assert lake.version() == version
+    assert lake.last_fold() == Fold(2, ["landing/b", "landing/c"])
+    assert offsets(lake) == [1, 2, 3]
+
+
+def test_a_fold_happens_once(lake: DeltaLake) -> None:
+    """A number that is taken is refused, also to a writer that opened the table before."""
+    lake.fold(to_table(rows(1)), Fold(1, ["a"]))
+    with pytest.raises(Conflict):
+        lake.fold(to_table(rows(1)), Fold(1, ["a"]))
+    assert offsets(lake) == [1]
+
+
+def test_a_version_is_forever_what_it_was(lake: DeltaLake) -> None:
+    """Reading at a version gives what stood then, whatever was folded or compacted later."""
+    then = lake.fold(to_table(rows(1)), Fold(1, ["a"]))
+    lake.fold(to_table(rows(2)), Fold(2, ["b"]))
+    lake.compact()
+    assert offsets(lake, version=then) == [1]
+    assert offsets(lake) == [1, 2]
+
+
+def test_a_record_stored_twice_is_read_once(lake: DeltaLake) -> None:
+    """Delivery is at least once; readers see each place in Kafka once, the count counts what is stored."""
+    lake.fold(to_table(rows(1, 2)), Fold(1, ["a"]))
+    lake.fold(to_table(rows(2, 3)), Fold(2, ["b"]))
+    assert offsets(lake) == [1, 2, 3]
+    assert lake.count("rating") == 4
+
+
+def test_kinds_are_apart(lake: DeltaLake) -> None:
+    """A reader of one kind never sees another."""
+    lake.fold(to_table(rows(1) + rows(2, kind="watch")), Fold(1, ["a"]))
+    assert (offsets(lake), offsets(lake, "watch"), lake.count("served")) == ([1], [2], 0)
+
+
+def test_compaction_keeps_the_memory_of_folds(lake: DeltaLake) -> None:
+    """After small files were joined, the last fold is still known, and nothing is read twice."""
+    for number in range(1, 6):
+        lake.fold(to_table(rows(number)), Fold(number, [f"k{number}"]))
+    lake.compact()
+    assert lake.last_fold() == Fold(5, ["k5"])
+    assert offsets(lake) == [1, 2, 3, 4, 5]
+
+
+def test_a_backfill_goes_on_where_it_stopped(lake: DeltaLake) -> None:
+    """The last offset of each partition is committed with its rows, apart from other partitions and folds."""
+    assert lake.backfilled("movielog", 0) is None
+    lake.backfill(to_table(rows(1, 2)), "movielog", 0, 2)
+    lake.fold(to_table(rows(9)), Fold(1, ["a"]))
+    assert (lake.backfilled("movielog", 0), lake.backfilled("movielog", 1)) == (2, None)
+    with pytest.raises(Conflict):
+        lake.backfill(to_table(rows(1, 2)), "movielog", 0, 2)
+    assert offsets(lake) == [1, 2, 9]
+
+
+def test_a_store_that_is_away_is_not_ready() -> None:
+    """A lake that cannot be reached says: later."""
+    options = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ALLOW_HTTP": "true", "AWS_REGION": "us-east-1"}
+    keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "max_retries": "0", "retry_timeout": "1s"}
+    with pytest.raises(NotReady):
+        DeltaLake("s3://b/lake", options | keys).version()
