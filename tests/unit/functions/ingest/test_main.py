@@ -1,0 +1,92 @@
+import io
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from starlette.testclient import TestClient
+
+from shared.bootstrap import Deps
+from shared.events import EventsLanded
+from tests import entry, fakes
+
+HEADERS = {"ce-knativekafkapartition": "0", "ce-knativekafkaoffset": "7"}
+LINE = b"2026-11-22T10:00:00,12,GET /rate/toy+story+1995=4"
+
+
+@pytest.fixture
+def deps(tmp_path: Path) -> Deps:
+    return fakes.deps(tmp_path)
+
+
+@pytest.fixture
+def client(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+    return entry.client("ingest", deps, monkeypatch)
+
+
+def landed(deps: Deps) -> list[dict[str, object]]:
+    objects: dict[str, bytes] = deps.objects.objects  # type: ignore[attr-defined]
+    return [row for data in objects.values() for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+
+
+def test_a_record_is_durable_when_it_is_answered(client: TestClient, deps: Deps) -> None:
+    """2xx means: the row is in the bucket."""
+    assert client.post("/movielog", content=LINE, headers=HEADERS).status_code == 204
+    (row,) = landed(deps)
+    assert (row["kind"], row["offset"], row["movie_id"], row["rating"]) == ("rating", 7, "toy+story+1995", 4.0)
+
+
+def test_landing_is_announced(client: TestClient, deps: Deps) -> None:
+    """One event a second at most, and the first at once."""
+    with client:
+        for offset in range(5):
+            client.post("/movielog", content=LINE, headers=HEADERS | {"ce-knativekafkaoffset": str(offset)})
+    import time
+
+    for _ in range(100):
+        if deps.publisher.events:  # type: ignore[attr-defined]
+            break
+        time.sleep(0.01)
+    (event,) = deps.publisher.events  # type: ignore[attr-defined]
+    assert isinstance(event, EventsLanded)
+    assert event.n_rows == 1
+
+
+def test_a_store_that_is_down_is_503_until_it_is_back(client: TestClient, deps: Deps) -> None:
+    """The source is told to come again, and then it works."""
+    deps.objects.down = True  # type: ignore[attr-defined]
+    assert client.post("/movielog", content=LINE, headers=HEADERS).status_code == 503
+    deps.objects.down = False  # type: ignore[attr-defined]
+    assert client.post("/movielog", content=LINE, headers=HEADERS).status_code == 204
+    assert len(landed(deps)) == 1
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/cloudevents+json", LINE),
+        ("application/cloudevents+json", b'{"id":"forged","source":"x","type":"y","specversion":"1.0","data":1}'),
+        ("application/json", b"12345"),
+        ("application/json", b"[" * 100_000),
+        ("application/json", b"NaN"),
+        ("text/plain; charset=utf-16", b"\xff\xfe\x00"),
+        ("multipart/form-data", b""),
+        ("", b"x" * 1_000_000),
+    ],
+)
+def test_the_bytes_of_a_record_are_kept_whatever_they_claim_to_be(
+    client: TestClient, deps: Deps, content_type: str, body: bytes
+) -> None:
+    """No content type makes the function parse, change or refuse what stood in Kafka."""
+    headers = HEADERS | ({"content-type": content_type} if content_type else {})
+    assert client.post("/movielog", content=body, headers=headers).status_code == 204
+    (row,) = landed(deps)
+    assert row["raw"] == body if row["kind"] == "quarantine" else row["movie_id"] == "toy+story+1995"
+
+
+def test_what_is_no_delivery_is_refused(client: TestClient, deps: Deps) -> None:
+    """Without its place in Kafka, or from another topic, nothing is stored."""
+    assert client.post("/movielog", content=LINE).status_code == 400
+    assert client.post("/elsewhere", content=LINE, headers=HEADERS).status_code == 400
+    assert client.post("/movielog", content=b"x" * 9_000_000, headers=HEADERS).status_code == 400
+    assert client.get("/movielog").status_code == 405
+    assert landed(deps) == []
