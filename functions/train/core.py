@@ -1,0 +1,103 @@
+"""Fit SVD or SVD++ to a rating matrix."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from surprise import SVD, Reader, SVDpp
+from surprise.trainset import Trainset
+
+from shared.events import Algorithm
+from shared.matrix import RatingMatrix
+from shared.model import FactorModel, Floats
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What is chosen before a fit: factors, passes over the ratings, step of gradient descent, regularisation."""
+
+    n_factors: int
+    n_epochs: int
+    lr: float
+    reg: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the parameters by name."""
+        return asdict(self)
+
+
+PARAMETERS: Final[Mapping[Algorithm, Parameters]] = {
+    "svd": Parameters(n_factors=100, n_epochs=20, lr=0.005, reg=0.02),
+    "svdpp": Parameters(n_factors=20, n_epochs=20, lr=0.007, reg=0.02),
+}
+
+
+def model_version(
+    matrix_id: str, algorithm: Algorithm, parameters: Parameters, seed: int, libraries: Mapping[str, str]
+) -> str:
+    """Return the name of the model that these would give: the same for the same, another for anything else."""
+    story = [matrix_id, algorithm, parameters.as_dict(), seed, dict(libraries)]
+    return hashlib.sha256(json.dumps(story, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def fit(train: RatingMatrix, algorithm: Algorithm, parameters: Parameters, seed: int) -> FactorModel:
+    """Return the model fitted by stochastic gradient descent, the same for the same arguments.
+
+    It knows the users and movies that have at least one rating in `train`. Raises: ValueError if there is no rating.
+    """
+    rows, columns, values = train.triples()
+    if not len(values):
+        raise ValueError("there is nothing to fit: the matrix holds no rating")
+    users, rows = np.unique(rows, return_inverse=True)
+    movies, columns = np.unique(columns, return_inverse=True)
+    fitted = _engine(rows, columns, values, algorithm, parameters, seed)
+    return FactorModel(
+        mean=float(values.mean(dtype=np.float64)),
+        users=[train.users[row] for row in users],
+        movies=[train.movies[column] for column in movies],
+        lowest=float(values.min()),
+        highest=float(values.max()),
+        **fitted,
+    )
+
+
+def _engine(
+    rows: np.ndarray, columns: np.ndarray, values: np.ndarray, algorithm: Algorithm, parameters: Parameters, seed: int
+) -> dict[str, Floats | None]:
+    """Fit by scikit-surprise; indices are dense, so its inner ids are ours."""
+    n_users, n_movies = int(rows.max()) + 1, int(columns.max()) + 1
+    by_user: dict[int, list[tuple[int, float]]] = {row: [] for row in range(n_users)}
+    by_movie: dict[int, list[tuple[int, float]]] = {column: [] for column in range(n_movies)}
+    for row, column, value in zip(rows.tolist(), columns.tolist(), values.tolist(), strict=True):
+        by_user[row].append((column, value))
+        by_movie[column].append((row, value))
+    ids = [{index: index for index in range(n)} for n in (n_users, n_movies)]
+    scale = (float(values.min()), float(values.max()))
+    trainset = Trainset(by_user, by_movie, n_users, n_movies, len(values), scale, *ids)
+    kind = SVD if algorithm == "svd" else SVDpp
+    found = kind(
+        n_factors=parameters.n_factors,
+        n_epochs=parameters.n_epochs,
+        lr_all=parameters.lr,
+        reg_all=parameters.reg,
+        random_state=seed,
+    ).fit(trainset)
+    user_factors = found.pu
+    if algorithm == "svdpp":
+        user_factors = user_factors + np.array(
+            [
+                found.yj[[column for column, _ in by_user[row]]].sum(0) / np.sqrt(len(by_user[row]))
+                for row in range(n_users)
+            ]
+        )
+    arrays = {
+        "user_bias": found.bu,
+        "item_bias": found.bi,
+        "user_factors": user_factors,
+        "item_factors": found.qi,
+        "implicit_factors": found.yj if algorithm == "svdpp" else None,
+    }
+    return {name: None if array is None else np.ascontiguousarray(array, "<f4") for name, array in arrays.items()}
