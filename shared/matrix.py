@@ -54,10 +54,10 @@ class RatingMatrix:
         cells = self.ratings.tocoo()
         return cells.coords[0], cells.coords[1], cells.data
 
-    def rated(self, row: int) -> np.ndarray:
-        """Return the columns that a row has rated."""
-        start, end = self.ratings.indptr[row : row + 2]
-        return self.ratings.indices[start:end]
+    def rated(self, row: int, at_least: float = -np.inf) -> np.ndarray:
+        """Return the columns that a row has rated so high."""
+        mine = slice(*self.ratings.indptr[row : row + 2])
+        return self.ratings.indices[mine][self.ratings.data[mine] >= at_least]
 
 
 @dataclass(frozen=True)

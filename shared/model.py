@@ -36,6 +36,21 @@ _ALWAYS: Final = {
 }
 
 
+def best(scores: Floats, n: int, without: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the places of the n highest scores, highest first, never one of `without`.
+
+    Args: scores: shape (n_movies,); without: places, any number of times, -1 for none.
+    Returns: at most n places, fewer if fewer are left. Of equal scores the lower place comes first.
+    """
+    allowed = np.ones(len(scores), dtype=bool)
+    allowed[without[without >= 0]] = False
+    places = np.flatnonzero(allowed)
+    if len(places) > n:
+        nth = -np.partition(-scores[places], n - 1)[n - 1]
+        places = places[scores[places] >= nth]
+    return places[np.lexsort((places, -scores[places]))][:n]
+
+
 @dataclass(frozen=True, eq=False)
 class FactorModel:
     """A fitted model over its own users and movies, those that it was trained on.

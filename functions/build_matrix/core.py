@@ -115,10 +115,10 @@ def _last_of_each(keys: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _cutoff(times: NDArray[np.int64], validation_fraction: float) -> int:
     """Return the first moment of validation, for times in order."""
-    if not len(times):
-        return 0
-    moment = int(times[min(int(len(times) * (1 - validation_fraction)), len(times) - 1)])
-    return moment if moment > times[0] else int(times[-1]) + 1
+    index = int(len(times) * (1 - validation_fraction))
+    if not len(times) or index == len(times) or times[index] == times[0]:
+        return int(times.max(initial=0)) + 1
+    return int(times[index])
 
 
 def _matrix(

@@ -4,15 +4,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from shared.matrix import Split
-from shared.model import FactorModel
-
 from functions.evaluate_offline import core
 from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.artifacts import dumps
 from shared.errors import Corrupt, NotFound
 from shared.events import ModelEvaluated, ModelTrained
+from shared.matrix import Split
+from shared.model import FactorModel
 
 REPORT = "report.json"
 
@@ -41,7 +40,7 @@ def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
 def evaluate(event: ModelTrained, standing: Mapping[str, Any], deps: bootstrap.Deps) -> dict[str, Any]:
     """Measure the model on the newest ratings, which it has not seen, and store the report with the gate's word."""
     artifact = deps.artifacts.get(keys.model(event.algorithm, event.model_version))
-    split = Split.from_files(deps.artifacts.get(keys.matrix(event.matrix_id)).files)
+    split = Split.from_files(event.matrix_id, deps.artifacts.get(keys.matrix(event.matrix_id)).files)
     report = {
         **core.evaluate(FactorModel.from_files(artifact.files), split),
         "algorithm": event.algorithm,

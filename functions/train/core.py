@@ -4,10 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from surprise import SVD, Reader, SVDpp
+from surprise import SVD, SVDpp
 from surprise.trainset import Trainset
 
 from shared.events import Algorithm
@@ -56,17 +56,31 @@ def fit(train: RatingMatrix, algorithm: Algorithm, parameters: Parameters, seed:
     fitted = _engine(rows, columns, values, algorithm, parameters, seed)
     return FactorModel(
         mean=float(values.mean(dtype=np.float64)),
+        user_bias=fitted.user_bias,
+        item_bias=fitted.item_bias,
+        user_factors=fitted.user_factors,
+        item_factors=fitted.item_factors,
+        implicit_factors=fitted.implicit_factors,
         users=[train.users[row] for row in users],
         movies=[train.movies[column] for column in movies],
         lowest=float(values.min()),
         highest=float(values.max()),
-        **fitted,
     )
+
+
+class Fitted(NamedTuple):
+    """What an engine finds: the arrays of a `FactorModel`, SVD++'s implicit sum folded into the user's factors."""
+
+    user_bias: Floats
+    item_bias: Floats
+    user_factors: Floats
+    item_factors: Floats
+    implicit_factors: Floats | None
 
 
 def _engine(
     rows: np.ndarray, columns: np.ndarray, values: np.ndarray, algorithm: Algorithm, parameters: Parameters, seed: int
-) -> dict[str, Floats | None]:
+) -> Fitted:
     """Fit by scikit-surprise; indices are dense, so its inner ids are ours."""
     n_users, n_movies = int(rows.max()) + 1, int(columns.max()) + 1
     by_user: dict[int, list[tuple[int, float]]] = {row: [] for row in range(n_users)}
@@ -85,19 +99,13 @@ def _engine(
         reg_all=parameters.reg,
         random_state=seed,
     ).fit(trainset)
-    user_factors = found.pu
+    user_factors, implicit = found.pu, None
     if algorithm == "svdpp":
-        user_factors = user_factors + np.array(
-            [
-                found.yj[[column for column, _ in by_user[row]]].sum(0) / np.sqrt(len(by_user[row]))
-                for row in range(n_users)
-            ]
-        )
-    arrays = {
-        "user_bias": found.bu,
-        "item_bias": found.bi,
-        "user_factors": user_factors,
-        "item_factors": found.qi,
-        "implicit_factors": found.yj if algorithm == "svdpp" else None,
-    }
-    return {name: None if array is None else np.ascontiguousarray(array, "<f4") for name, array in arrays.items()}
+        watched = ([column for column, _ in by_user[row]] for row in range(n_users))
+        user_factors = user_factors + np.array([found.yj[some].sum(0) / np.sqrt(len(some)) for some in watched])
+        implicit = _float32(found.yj)
+    return Fitted(_float32(found.bu), _float32(found.bi), _float32(user_factors), _float32(found.qi), implicit)
+
+
+def _float32(array: np.ndarray) -> Floats:
+    return np.ascontiguousarray(array, dtype="<f4")

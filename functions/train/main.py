@@ -6,14 +6,13 @@ import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 
-from shared.matrix import Split
-
 from functions.train import core
 from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.artifacts import libraries
 from shared.errors import NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
+from shared.matrix import Split
 
 
 def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
@@ -24,7 +23,7 @@ def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
         seed = deps.settings.train_seed
         version = core.model_version(event.matrix_id, algorithm, parameters, seed, libraries())
         if not stored(algorithm, version, deps):
-            split = split or Split.from_files(deps.artifacts.get(keys.matrix(event.matrix_id)).files)
+            split = split or Split.from_files(event.matrix_id, deps.artifacts.get(keys.matrix(event.matrix_id)).files)
             train(algorithm, version, event, split, deps)
         deps.publisher.publish(ModelTrained(algorithm, version, event.matrix_id))
 

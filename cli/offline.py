@@ -1,0 +1,115 @@
+"""Train, predict, evaluate and recommend from files alone, with the functions' own cores."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from pyarrow import csv
+
+from cli import ratings as files
+from functions.build_matrix import core
+from functions.train import core as training
+from shared import accuracy
+from shared.adapters.files import DirectoryStore
+from shared.artifacts import ArtifactStore, Manifest, libraries
+from shared.errors import BadInput, Conflict, Corrupt, NotFound
+from shared.events import Algorithm
+from shared.model import FactorModel, best
+
+
+def train(source: Path, algorithm: Algorithm, folder: Path, seed: int, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Fit a model to all ratings of a file and store it in a folder; return what the manifest says.
+
+    `changes` replaces some of the algorithm's default parameters. Raises: BadInput.
+    """
+    parameters = training.Parameters(**{**training.PARAMETERS[algorithm].as_dict(), **changes})
+    split = core.build(files.read_ratings(source), validation_fraction=0)
+    started = time.perf_counter()
+    model = training.fit(split.train, algorithm, parameters, seed)
+    seconds = time.perf_counter() - started
+    manifest = Manifest(
+        kind="model",
+        id=training.model_version(split.matrix_id, algorithm, parameters, seed, libraries()),
+        created_at=datetime.now(UTC).isoformat(),
+        made_from=source.name,
+        libraries=libraries(),
+        parameters={"algorithm": algorithm, "seed": seed, **parameters.as_dict()},
+        metrics={"fit_seconds": round(seconds, 3), "n_ratings": split.train.n_ratings, "n_threads": 1},
+    )
+    try:
+        stored = ArtifactStore(DirectoryStore(folder)).put(".", model.to_files(), manifest)
+    except Conflict:
+        raise BadInput(f"{folder} holds another model already; choose another folder, or remove it") from None
+    except OSError as error:
+        raise BadInput(f"{folder}: {error}") from error
+    return {"model": str(folder), "id": stored.id, **stored.parameters, **stored.metrics}
+
+
+def load(folder: Path) -> FactorModel:
+    """Return the model that `train` stored. Raises: BadInput if there is none, or it fails a check."""
+    try:
+        return FactorModel.from_files(ArtifactStore(DirectoryStore(folder)).get(".").files)
+    except NotFound as error:
+        raise BadInput(f"{folder} holds no model ({error} is missing); `marquee train` makes one") from error
+    except (Corrupt, OSError) as error:
+        raise BadInput(f"{folder}: the model is damaged: {error}") from error
+
+
+def predict(folder: Path, pairs: Path, out: Path) -> int:
+    """Write the expected rating of each pair of a file, in its order; return how many."""
+    table = files.read_pairs(pairs)
+    expected = load(folder).predict(table["user_id"].to_pylist(), table["movie_id"].to_pylist())
+    try:
+        csv.write_csv(table.append_column("prediction", pa.array(expected.astype(np.float64).round(6))), out)
+    except OSError as error:
+        raise BadInput(f"{out}: {error}") from error
+    return len(table)
+
+
+def evaluate(folder: Path, source: Path) -> dict[str, Any]:
+    """Return a model's errors on a file's ratings, none of which it should have been trained on.
+
+    `global_mean` is the baseline that predicts the model's mean for everybody; `known` holds the errors on ratings
+    by users and of movies that the model knows, `unknown` on the others.
+    """
+    model = load(folder)
+    table = files.read_ratings(source)
+    users, movies = table["user_id"].to_pylist(), table["movie_id"].to_pylist()
+    truth, expected = table["rating"].to_numpy(), model.predict(users, movies)
+    known = np.array([u in model.user_index and m in model.movie_index for u, m in zip(users, movies, strict=True)])
+    return {
+        **errors(truth, expected),
+        "global_mean": errors(truth, np.full(len(truth), model.mean)),
+        "known": errors(truth[known], expected[known]),
+        "unknown": errors(truth[~known], expected[~known]),
+    }
+
+
+def errors(truth: NDArray[Any], expected: NDArray[Any]) -> dict[str, Any]:
+    """Return the number of ratings, and RMSE and MAE if there are any."""
+    if not len(truth):
+        return {"n": 0}
+    return {"n": len(truth), "rmse": accuracy.rmse(truth, expected), "mae": accuracy.mae(truth, expected)}
+
+
+def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[tuple[str, float]]:
+    """Return the n movies a user would rate highest and that the user has not rated in `source`.
+
+    Raises: BadInput if the model does not know the user.
+    """
+    model = load(folder)
+    if user_id not in model.user_index:
+        raise BadInput(f"the model in {folder} does not know user {user_id[:40]!r}")
+    scores = model.scores(model.user_index[user_id])
+    seen: list[str] = []
+    if source:
+        table = files.read_ratings(source)
+        seen = table.filter(pc.equal(table["user_id"], user_id))["movie_id"].to_pylist()
+    without = np.array([model.movie_index.get(movie, -1) for movie in seen], dtype=np.int64)
+    return [(model.movies[place], float(scores[place])) for place in best(scores, n, without)]
