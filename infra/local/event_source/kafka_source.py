@@ -1,0 +1,177 @@
+"""Read topics as one consumer of a group, deliver each record, commit what is settled."""
+
+import asyncio
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import structlog
+from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+from infra.local.event_source.config import KafkaSource
+from infra.local.event_source.delivery import SECONDS
+from infra.local.event_source.message import Message, Record, message
+from infra.local.event_source.offsets import Offsets
+
+IN_FLIGHT: Final = 50
+
+_AHEAD: Final = 500
+_COMMIT_SECONDS: Final = 1.0
+_AGAIN_SECONDS: Final = 2.0
+
+log = structlog.get_logger()
+
+
+class Source(ConsumerRebalanceListener):  # type: ignore[misc]
+    """A running KafkaSource: a thread that reads and commits, an event loop that delivers."""
+
+    def __init__(self, spec: KafkaSource, bootstrap: str, deliver: Callable[[Message], Awaitable[None]]) -> None:
+        """Take what delivers one event for good; nothing connects before `run`."""
+        self._spec = spec
+        self._bootstrap = bootstrap
+        self._deliver = deliver
+        self._name = spec.metadata.name
+        self._offsets: dict[TopicPartition, Offsets] = {}
+        self._committed: dict[TopicPartition, int] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._order: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._queue: asyncio.Queue[tuple[Record, float]] = asyncio.Queue()
+        self._reading = False
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the consumer has joined its group and reads."""
+        return self._reading
+
+    async def run(self) -> None:
+        """Deliver until cancelled; then commit what is settled and leave the group."""
+        loop = asyncio.get_running_loop()
+        thread = threading.Thread(target=self._read_for_ever, args=(loop,), name=f"read-{self._name}", daemon=True)
+        thread.start()
+        try:
+            await asyncio.gather(*(self._work() for _ in range(IN_FLIGHT)))
+        finally:
+            self._stop.set()
+            await asyncio.to_thread(thread.join, 10)
+
+    async def _work(self) -> None:
+        while True:
+            record, read_at = await self._queue.get()
+            place = TopicPartition(record.topic, record.partition)
+            if self._spec.spec.ordering == "ordered":
+                async with self._order[place]:
+                    await self._settle(record, place, read_at)
+            else:
+                await self._settle(record, place, read_at)
+
+    async def _settle(self, record: Record, place: TopicPartition, read_at: float) -> None:
+        await self._deliver(message(record, self._spec.source_of(record.topic)))
+        SECONDS.labels(self._name).observe(time.monotonic() - read_at)
+        with self._lock:
+            if place in self._offsets:
+                self._offsets[place].settle(record.offset)
+
+    def _read_for_ever(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._stop.is_set():
+            try:
+                self._read(loop)
+            except KafkaError as error:
+                log.warning("kafka_unreachable", source=self._name, reason=repr(error)[:200])
+                self._stop.wait(_AGAIN_SECONDS)
+            except RuntimeError:
+                if not loop.is_closed():
+                    raise
+
+    def _read(self, loop: asyncio.AbstractEventLoop) -> None:
+        consumer = KafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            group_id=self._spec.spec.consumer_group,
+            auto_offset_reset=self._spec.spec.initial_offset,
+            enable_auto_commit=False,
+            bootstrap_timeout_ms=10_000,
+            session_timeout_ms=10_000,
+            max_poll_records=_AHEAD,
+        )
+        try:
+            consumer.subscribe(self._spec.spec.topics, listener=self)
+            self._consumer = consumer
+            committed_at = time.monotonic()
+            while not self._stop.is_set():
+                self._hold_back(consumer)
+                found = consumer.poll(timeout_ms=20 if self._n_open() else 200)
+                self._reading = bool(consumer.assignment())
+                self._take(found, loop)
+                if time.monotonic() - committed_at > _COMMIT_SECONDS:
+                    self._commit(consumer)
+                    committed_at = time.monotonic()
+            self._commit(consumer)
+        finally:
+            self._reading = False
+            consumer.close(autocommit=False)
+
+    def _take(self, found: dict[TopicPartition, list[Any]], loop: asyncio.AbstractEventLoop) -> None:
+        now = time.monotonic()
+        for place, records in found.items():
+            with self._lock:
+                for record in records:
+                    self._offsets[place].take(record.offset)
+            loop.call_soon_threadsafe(self._enqueue, [Record(*_fields(record)) for record in records], now)
+
+    def _enqueue(self, records: list[Record], read_at: float) -> None:
+        for record in records:
+            self._queue.put_nowait((record, read_at))
+
+    def _n_open(self) -> int:
+        with self._lock:
+            return sum(offsets.n_open for offsets in self._offsets.values())
+
+    def _hold_back(self, consumer: KafkaConsumer) -> None:
+        """Read no further while enough is waiting; polling goes on, for the group's sake."""
+        places = consumer.assignment()
+        if self._n_open() >= _AHEAD:
+            consumer.pause(*places)
+        elif consumer.paused():
+            consumer.resume(*places)
+
+    def _commit(self, consumer: KafkaConsumer) -> None:
+        with self._lock:
+            settled = {place: offsets.committable for place, offsets in self._offsets.items()}
+        news = {place: offset for place, offset in settled.items() if self._committed.get(place) != offset}
+        if news:
+            consumer.commit({place: OffsetAndMetadata(offset, "", -1) for place, offset in news.items()})
+            self._committed |= news
+
+    def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Commit what is settled of partitions that another consumer takes over, and forget them."""
+        try:
+            self._commit(self._consumer)
+        except KafkaError as error:
+            log.warning("commit_failed", source=self._name, reason=repr(error)[:200])
+        with self._lock:
+            for place in revoked:
+                self._offsets.pop(place, None)
+                self._committed.pop(place, None)
+
+    def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """Begin with partitions where the group stands."""
+        for place in assigned:
+            position = self._consumer.position(place)
+            with self._lock:
+                self._offsets[place] = Offsets(position)
+
+
+def _fields(record: Any) -> tuple[Any, ...]:
+    return (
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        record.headers,
+    )

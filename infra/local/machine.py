@@ -1,0 +1,108 @@
+"""Where everything of one machine is: its folder, its ports, and what the functions are told."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from shared.errors import BadSettings
+
+ROOT: Final = Path(__file__).parents[2]
+KAFKA_JARS: Final = ROOT / "infra/local/kafka/target/dependency"
+
+PORTS: Final[Mapping[str, int]] = {
+    "recommend": 8082,
+    "score-svd": 8101,
+    "score-svdpp": 8102,
+    "envoy-admin": 9901,
+    "kafka": 9092,
+    "kafka-controller": 9093,
+    "s3": 8333,
+    "s3-master": 9333,
+    "s3-volume": 8380,
+    "s3-filer": 8388,
+    "ingest": 8110,
+    "fold_lake": 8111,
+    "build_matrix": 8112,
+    "train": 8113,
+    "evaluate_offline": 8114,
+    "recommend-1": 8120,
+    "recommend-2": 8121,
+    "score-svd-1": 8131,
+    "score-svd-2": 8132,
+    "score-svdpp-1": 8141,
+    "score-svdpp-2": 8142,
+    "event-source": 8150,
+}
+"""Every port that is listened on, all on loopback; `MARQUEE_PORT_OFFSET` moves them together."""
+
+TOPICS: Final[Mapping[str, int]] = {
+    "movielog": 4,
+    "marquee.recommendation.served": 4,
+    "marquee.events.landed": 1,
+    "marquee.lake.folded": 1,
+    "marquee.matrix.built": 1,
+    "marquee.model.trained": 1,
+    "marquee.model.evaluated": 1,
+    "marquee.deadletter": 1,
+}
+"""Every topic and its number of partitions."""
+
+BUCKET: Final = "marquee"
+_KEY: Final = {"AWS_ACCESS_KEY_ID": "marquee", "AWS_SECRET_ACCESS_KEY": "marquee-secret"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One local Marquee: a folder for all its state, and a number added to every port."""
+
+    home: Path
+    port_offset: int = 0
+
+    @classmethod
+    def from_env(cls, environment: Mapping[str, str] = os.environ) -> "Machine":
+        """Return the machine that MARQUEE_HOME and MARQUEE_PORT_OFFSET name. Raises: BadSettings."""
+        offset = environment.get("MARQUEE_PORT_OFFSET", "0")
+        if not (offset.isascii() and offset.isdigit() and int(offset) <= 45_000):
+            raise BadSettings(f"MARQUEE_PORT_OFFSET is {offset!r}, not a whole number from 0 to 45000")
+        return cls(Path(environment.get("MARQUEE_HOME") or ROOT / ".marquee").absolute(), int(offset))
+
+    def port(self, name: str) -> int:
+        """Return the port that a part listens on."""
+        return PORTS[name] + self.port_offset
+
+    def url(self, name: str) -> str:
+        """Return the address of a part."""
+        return f"http://127.0.0.1:{self.port(name)}"
+
+    @property
+    def logs(self) -> Path:
+        """The folder of all logs."""
+        return self.home / "logs"
+
+    @property
+    def data(self) -> Path:
+        """The folder of what Kafka and the S3 store keep."""
+        return self.home / "data"
+
+    @property
+    def config(self) -> Path:
+        """The folder of generated configuration."""
+        return self.home / "config"
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """What every function is told, as it would be by its Service's `env`."""
+        return {
+            "BUCKET": BUCKET,
+            "S3_ENDPOINT": self.url("s3"),
+            "KAFKA_BOOTSTRAP": f"127.0.0.1:{self.port('kafka')}",
+            **_KEY,
+            "PYTHONPATH": str(ROOT),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
+            "WORKERS": "1",
+            "MARQUEE_STACK": str(self.home),
+        }

@@ -1,0 +1,95 @@
+"""Every process of one machine: its command, what it is told, and when it is healthy."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from infra.local.machine import KAFKA_JARS, ROOT, Machine
+
+_FUNCTIONS: Final = ("ingest", "fold_lake", "build_matrix", "train", "evaluate_offline")
+_SCORES: Final = {"score-svd-1": "svd", "score-svd-2": "svd", "score-svdpp-1": "svdpp", "score-svdpp-2": "svdpp"}
+_RECOMMENDS: Final = ("recommend-1", "recommend-2")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A process. `stage` says what it waits for: parts of a lower stage are healthy before it starts.
+
+    `health` is a path that answers 200 on its port; without one, that the port accepts a connection is enough.
+    """
+
+    name: str
+    stage: int
+    command: list[str]
+    ports: list[str]
+    health: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    seconds_to_stop: int = 10
+
+
+def parts(machine: Machine) -> list[Part]:
+    """Return every process, in the order of starting."""
+    sources = str(ROOT / "infra/local/sources.yaml")
+    addresses = {f"{name.upper()}_URL": machine.url(name) for name in _FUNCTIONS}
+    routes = {"SCORE_SVD_URL": machine.url("score-svd"), "SCORE_SVDPP_URL": machine.url("score-svdpp")}
+    return [
+        _kafka(machine),
+        _s3(machine),
+        _envoy(machine),
+        *(_function(machine, name, name, "readiness", {}) for name in _FUNCTIONS),
+        *(_function(machine, name, "score", "liveness", {"ALGORITHM": kind}) for name, kind in _SCORES.items()),
+        *(_function(machine, name, "recommend", "readiness", routes) for name in _RECOMMENDS),
+        Part(
+            "event-source",
+            2,
+            [sys.executable, "-m", "infra.local.event_source", sources, "--port", str(machine.port("event-source"))],
+            ["event-source"],
+            "/health/readiness",
+            addresses,
+        ),
+    ]
+
+
+def _kafka(machine: Machine) -> Part:
+    java = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+    command = [*java, "-cp", f"{KAFKA_JARS}/*", "kafka.Kafka", str(machine.config / "kafka.properties")]
+    return Part("kafka", 0, command, ["kafka", "kafka-controller"], seconds_to_stop=20)
+
+
+def _s3(machine: Machine) -> Part:
+    ports = {"s3-master": "-master.port", "s3-volume": "-volume.port", "s3-filer": "-filer.port", "s3": "-s3.port"}
+    command = [
+        "weed",
+        "-logtostderr",
+        "server",
+        f"-dir={machine.data / 's3'}",
+        "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1",
+        *(f"{option}={machine.port(name)}" for name, option in ports.items()),
+        "-master.volumeSizeLimitMB=1024",
+        "-volume.max=50",
+        "-filer",
+        "-s3",
+        f"-s3.config={machine.config / 's3.json'}",
+    ]
+    return Part("s3", 0, command, list(ports)[::-1], "/healthz")
+
+
+def _envoy(machine: Machine) -> Part:
+    command = ["envoy", "-c", str(machine.config / "envoy/envoy.yaml"), "--log-level", "warning"]
+    return Part("envoy", 0, command, ["recommend", "score-svd", "score-svdpp", "envoy-admin"])
+
+
+def _function(machine: Machine, name: str, function: str, probe: str, environment: Mapping[str, str]) -> Part:
+    source = str(ROOT / "functions" / function / "main.py")
+    command = ["functions-framework", "--source", source, "--target", "main", "--host", "127.0.0.1"]
+    return Part(
+        name,
+        1,
+        [*command, "--port", str(machine.port(name))],
+        [name],
+        f"/health/{probe}",
+        {"K_REVISION": f"{name}-00001", **environment},
+        seconds_to_stop=15,
+    )

@@ -1,0 +1,119 @@
+"""What the parts need before they start, and the topics and the bucket once Kafka and S3 run."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Collection
+from typing import Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from infra.local.machine import BUCKET, KAFKA_JARS, TOPICS, Machine
+from shared.errors import BadInput
+
+_CLUSTER_ID: Final = "bWFycXVlZS1vbi1vbmUtbQ"  # base64 of 16 bytes, as Kafka wants it
+
+_KAFKA: Final = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+
+def write_config(machine: Machine) -> None:
+    """Make the folders and the configuration files, and format Kafka's. Raises: BadInput if a tool is missing."""
+    for tool in ("java", "weed", "envoy", "functions-framework"):
+        if shutil.which(tool, path=machine.environment["PATH"]) is None:
+            raise BadInput(f"{tool} is not installed; `make install` installs it or says how")
+    if not KAFKA_JARS.is_dir():
+        raise BadInput("Kafka's jars are missing; `make install` fetches them")
+    for folder in (machine.logs, machine.config, machine.data / "s3", machine.data / "kafka"):
+        folder.mkdir(parents=True, exist_ok=True)
+    identity = {
+        "name": "marquee",
+        "credentials": [
+            {
+                "accessKey": machine.environment["AWS_ACCESS_KEY_ID"],
+                "secretKey": machine.environment["AWS_SECRET_ACCESS_KEY"],
+            }
+        ],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }
+    (machine.config / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    properties = machine.config / "kafka.properties"
+    properties.write_text(
+        _KAFKA.format(
+            broker=machine.port("kafka"), controller=machine.port("kafka-controller"), data=machine.data / "kafka"
+        )
+    )
+    if not (machine.data / "kafka/meta.properties").exists():
+        command = ["java", "-cp", f"{KAFKA_JARS}/*", "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID]
+        done = subprocess.run([*command, "-c", str(properties)], capture_output=True, text=True, env=os.environ)
+        if done.returncode:
+            raise BadInput(f"Kafka's folder cannot be formatted: {done.stdout}{done.stderr}")
+
+
+def create(machine: Machine, started: Collection[str]) -> None:
+    """Create the topics and the bucket, of those stores that were started; what is there already stays."""
+    if "kafka" in started:
+        create_topics(machine.environment["KAFKA_BOOTSTRAP"])
+    if "s3" in started:
+        create_bucket(machine.environment)
+
+
+@retry(retry=retry_if_exception_type(KafkaError), stop=stop_after_delay(30), wait=wait_fixed(0.3), reraise=True)
+def create_topics(bootstrap: str) -> None:
+    """Create every topic that is missing."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        there = set(admin.list_topics())
+        missing = [NewTopic(name, partitions, 1) for name, partitions in TOPICS.items() if name not in there]
+        if missing:
+            admin.create_topics(missing)
+    except TopicAlreadyExistsError:
+        return
+    finally:
+        admin.close()
+
+
+@retry(
+    retry=retry_if_exception_type((BotoCoreError, ClientError)),
+    stop=stop_after_delay(30),
+    wait=wait_fixed(0.3),
+    reraise=True,
+)
+def create_bucket(environment: dict[str, str]) -> None:
+    """Create the bucket, unless it is there."""
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=environment["S3_ENDPOINT"],
+        region_name="us-east-1",
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1}),
+    )
+    try:
+        s3.create_bucket(Bucket=BUCKET)
+    except s3.exceptions.BucketAlreadyOwnedByYou:
+        return
+    except s3.exceptions.BucketAlreadyExists:
+        return

@@ -1,0 +1,147 @@
+"""Envoy in front of the revisions: what Knative's ingress does, from files that it watches.
+
+A new file renamed into place changes the weights within a second; no connection is lost.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from infra.local.machine import Machine
+from shared.errors import BadSettings
+
+SERVICES: Final[Mapping[str, Sequence[str]]] = {
+    "recommend": ("recommend-1", "recommend-2"),
+    "score-svd": ("score-svd-1", "score-svd-2"),
+    "score-svdpp": ("score-svdpp-1", "score-svdpp-2"),
+}
+"""The routed services, and the processes of each one's first revision."""
+
+_TYPE: Final = "type.googleapis.com/envoy."
+_HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A revision of a service: its share of the traffic in percent, and the ports of its processes."""
+
+    revision: str
+    percent: int
+    ports: Sequence[int]
+
+
+Traffic = Mapping[str, Sequence[Target]]
+
+
+def first_traffic(machine: Machine) -> Traffic:
+    """Return all traffic on the first revision of each service."""
+    return {
+        service: [Target(f"{service}-00001", 100, [machine.port(name) for name in names])]
+        for service, names in SERVICES.items()
+    }
+
+
+@dataclass(frozen=True)
+class Router:
+    """The files that tell one machine's Envoy where requests go."""
+
+    machine: Machine
+
+    @property
+    def folder(self) -> Path:
+        """Where the files are."""
+        return self.machine.config / "envoy"
+
+    def write(self, traffic: Traffic) -> None:
+        """Route so from now on. Raises: BadSettings if a service's shares do not add up to 100."""
+        for service, targets in traffic.items():
+            shares = [target.percent for target in targets]
+            if sum(shares) != 100 or min(shares) < 0:
+                raise BadSettings(f"{service}: shares of {shares} percent do not add up to 100")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._replace("envoy.yaml", self._bootstrap())
+        self._replace("clusters.yaml", {"resources": [_cluster(t) for targets in traffic.values() for t in targets]})
+        listeners = [_listener(name, self.machine.port(name), targets) for name, targets in traffic.items()]
+        self._replace("listeners.yaml", {"resources": listeners})
+
+    def _replace(self, name: str, content: Mapping[str, Any]) -> None:
+        part = self.folder / f".{name}.part"
+        part.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))
+        part.replace(self.folder / name)
+
+    def _bootstrap(self) -> dict[str, Any]:
+        def watched(name: str) -> dict[str, Any]:
+            source = {"path": str(self.folder / name), "watched_directory": {"path": str(self.folder)}}
+            return {"path_config_source": source, "resource_api_version": "V3"}
+
+        return {
+            "node": {"id": "marquee-router", "cluster": "marquee"},
+            "dynamic_resources": {"cds_config": watched("clusters.yaml"), "lds_config": watched("listeners.yaml")},
+            "admin": {"address": _address(self.machine.port("envoy-admin"))},
+        }
+
+
+def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, Any]:
+    weighted = [{"name": target.revision, "weight": target.percent} for target in targets]
+    route = {
+        "match": {"prefix": "/"},
+        "route": {
+            "weighted_clusters": {"clusters": weighted},
+            "timeout": "5s",
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream,reset-before-request",
+                "num_retries": 2,
+                "retry_host_predicate": [
+                    {
+                        "name": "other-process",
+                        "typed_config": {
+                            "@type": _TYPE + "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                        },
+                    }
+                ],
+            },
+        },
+    }
+    manager = {
+        "@type": _HTTP,
+        "stat_prefix": service,
+        "use_remote_address": True,
+        "route_config": {"virtual_hosts": [{"name": service, "domains": ["*"], "routes": [route]}]},
+        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+    }
+    return {
+        "@type": _TYPE + "config.listener.v3.Listener",
+        "name": service,
+        "address": _address(port),
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+
+
+def _cluster(target: Target) -> dict[str, Any]:
+    endpoints = [{"endpoint": {"address": _address(port)}} for port in target.ports]
+    return {
+        "@type": _TYPE + "config.cluster.v3.Cluster",
+        "name": target.revision,
+        "connect_timeout": "0.25s",
+        "lb_policy": "LEAST_REQUEST",
+        "load_assignment": {"cluster_name": target.revision, "endpoints": [{"lb_endpoints": endpoints}]},
+        "health_checks": [
+            {
+                "timeout": "1s",
+                "interval": "1s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "http_health_check": {"path": "/health/liveness"},
+            }
+        ],
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+    }
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
