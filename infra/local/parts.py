@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from infra.local.machine import KAFKA_JARS, ROOT, Machine
+from infra.local.router import SERVICES
 
 _FUNCTIONS: Final = ("ingest", "fold_lake", "build_matrix", "train", "evaluate_offline")
 _SCORES: Final = {"score-svd-1": "svd", "score-svd-2": "svd", "score-svdpp-1": "svdpp", "score-svdpp-2": "svdpp"}
@@ -69,11 +70,14 @@ def _s3(machine: Machine) -> Part:
         *(f"{option}={machine.port(name)}" for name, option in ports.items()),
         "-master.volumeSizeLimitMB=1024",
         "-volume.max=50",
+        "-volume.preStopSeconds=0",
+        "-master.electionTimeout=1s",  # there is nobody else to elect
         "-filer",
         "-s3",
         f"-s3.config={machine.config / 's3.json'}",
     ]
-    return Part("s3", 0, command, list(ports)[::-1], "/healthz")
+    # Its graceful stop waits for streams within the process itself, so it is not waited for.
+    return Part("s3", 0, command, list(ports)[::-1], "/healthz", seconds_to_stop=2)
 
 
 def _envoy(machine: Machine) -> Part:
@@ -83,6 +87,7 @@ def _envoy(machine: Machine) -> Part:
 
 def _function(machine: Machine, name: str, function: str, probe: str, environment: Mapping[str, str]) -> Part:
     source = str(ROOT / "functions" / function / "main.py")
+    service = next((service for service, names in SERVICES.items() if name in names), name.replace("_", "-"))
     command = ["functions-framework", "--source", source, "--target", "main", "--host", "127.0.0.1"]
     return Part(
         name,
@@ -90,6 +95,6 @@ def _function(machine: Machine, name: str, function: str, probe: str, environmen
         [*command, "--port", str(machine.port(name))],
         [name],
         f"/health/{probe}",
-        {"K_REVISION": f"{name}-00001", **environment},
+        {"K_REVISION": f"{service}-00001", **environment},
         seconds_to_stop=15,
     )

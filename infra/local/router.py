@@ -111,6 +111,7 @@ def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, A
         "@type": _HTTP,
         "stat_prefix": service,
         "use_remote_address": True,
+        "preserve_external_request_id": True,
         "route_config": {"virtual_hosts": [{"name": service, "domains": ["*"], "routes": [route]}]},
         "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
     }

@@ -295,7 +295,7 @@ def _holder(port: int) -> str:
     """Say which process listens on a port."""
     with suppress(psutil.Error):
         for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            if connection.status == psutil.CONN_LISTEN and connection.laddr[1:2] == (port,) and connection.pid:
                 process = psutil.Process(connection.pid)
                 return f"process {process.pid}: {' '.join(process.cmdline())[:120]}"
     return "a process of another user"

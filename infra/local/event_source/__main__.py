@@ -19,6 +19,7 @@ from infra.local.event_source import config, ping_source
 from infra.local.event_source.delivery import DeadLetters, HttpDeadLetters, KafkaDeadLetters, deliver, post
 from infra.local.event_source.kafka_source import Source
 from infra.local.event_source.message import Message
+from shared.errors import BadSettings
 
 log = structlog.get_logger()
 
@@ -28,7 +29,11 @@ def main(
     port: Annotated[int, typer.Option(help="where /health and /metrics are answered")] = 8150,
 ) -> None:
     """Deliver Kafka records and ticks as CloudEvents over HTTP, as Knative's sources do."""
-    asyncio.run(run(config.load(sources), os.environ["KAFKA_BOOTSTRAP"], port))
+    try:
+        loaded = config.load(sources)
+    except BadSettings as error:
+        raise SystemExit(str(error)) from None
+    asyncio.run(run(loaded, os.environ["KAFKA_BOOTSTRAP"], port))
 
 
 async def run(sources: config.Sources, bootstrap: str, port: int) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
-from kafka import ConsumerRebalanceListener, KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
@@ -26,7 +26,7 @@ _AGAIN_SECONDS: Final = 2.0
 log = structlog.get_logger()
 
 
-class Source(ConsumerRebalanceListener):  # type: ignore[misc]
+class Source:
     """A running KafkaSource: a thread that reads and commits, an event loop that delivers."""
 
     def __init__(self, spec: KafkaSource, bootstrap: str, deliver: Callable[[Message], Awaitable[None]]) -> None:
@@ -91,6 +91,7 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
         consumer = KafkaConsumer(
             bootstrap_servers=self._bootstrap,
             group_id=self._spec.spec.consumer_group,
+            group_instance_id=f"{self._spec.spec.consumer_group}-0",  # restarted, it goes on without a rebalance
             auto_offset_reset=self._spec.spec.initial_offset,
             enable_auto_commit=False,
             bootstrap_timeout_ms=10_000,
@@ -98,13 +99,12 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
             max_poll_records=_AHEAD,
         )
         try:
-            consumer.subscribe(self._spec.spec.topics, listener=self)
-            self._consumer = consumer
+            consumer.subscribe(self._spec.spec.topics)
             committed_at = time.monotonic()
             while not self._stop.is_set():
                 self._hold_back(consumer)
                 found = consumer.poll(timeout_ms=20 if self._n_open() else 200)
-                self._reading = bool(consumer.assignment())
+                self._keep(consumer.assignment())
                 self._take(found, loop)
                 if time.monotonic() - committed_at > _COMMIT_SECONDS:
                     self._commit(consumer)
@@ -114,12 +114,20 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
             self._reading = False
             consumer.close(autocommit=False)
 
+    def _keep(self, assigned: set[TopicPartition]) -> None:
+        """Forget partitions that another consumer of the group has taken over; it delivers what is open again."""
+        self._reading = bool(assigned)
+        with self._lock:
+            self._offsets = {place: offsets for place, offsets in self._offsets.items() if place in assigned}
+        self._committed = {place: offset for place, offset in self._committed.items() if place in assigned}
+
     def _take(self, found: dict[TopicPartition, list[Any]], loop: asyncio.AbstractEventLoop) -> None:
         now = time.monotonic()
         for place, records in found.items():
             with self._lock:
+                offsets = self._offsets.setdefault(place, Offsets(records[0].offset))
                 for record in records:
-                    self._offsets[place].take(record.offset)
+                    offsets.take(record.offset)
             loop.call_soon_threadsafe(self._enqueue, [Record(*_fields(record)) for record in records], now)
 
     def _enqueue(self, records: list[Record], read_at: float) -> None:
@@ -145,24 +153,6 @@ class Source(ConsumerRebalanceListener):  # type: ignore[misc]
         if news:
             consumer.commit({place: OffsetAndMetadata(offset, "", -1) for place, offset in news.items()})
             self._committed |= news
-
-    def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
-        """Commit what is settled of partitions that another consumer takes over, and forget them."""
-        try:
-            self._commit(self._consumer)
-        except KafkaError as error:
-            log.warning("commit_failed", source=self._name, reason=repr(error)[:200])
-        with self._lock:
-            for place in revoked:
-                self._offsets.pop(place, None)
-                self._committed.pop(place, None)
-
-    def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
-        """Begin with partitions where the group stands."""
-        for place in assigned:
-            position = self._consumer.position(place)
-            with self._lock:
-                self._offsets[place] = Offsets(position)
 
 
 def _fields(record: Any) -> tuple[Any, ...]:

@@ -10,7 +10,12 @@ class Offsets:
         self._open: dict[int, None] = {}
 
     def take(self, offset: int) -> None:
-        """Begin with a record; offsets come in rising order, with gaps where Kafka has some."""
+        """Begin with a record; offsets come in rising order, with gaps where Kafka has some.
+
+        An offset that was taken before means that the group went back: all after it will come again too.
+        """
+        if offset < self._position:
+            self._open.clear()
         self._open[offset] = None
         self._position = offset + 1
 
