@@ -63,7 +63,7 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
     Raises: BadSettings naming every wrong key, or a store that ignores conditional writes; NotReady.
     """
     settings = Settings.from_env(environment)
-    bucket = s3.Bucket(s3.client(settings.s3_endpoint), settings.bucket)
+    bucket = s3.Bucket(s3.client(settings.s3_endpoint, environment), settings.bucket)
     if writes:
         bucket.refuse_if_unconditional()
     return Deps(

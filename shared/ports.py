@@ -57,8 +57,8 @@ class Lake(Protocol):
     def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
         """Return each row of a kind once, at a version or now."""
 
-    def count(self, kind: str) -> int:
-        """Return how many rows of a kind are stored, repeats included, without reading them."""
+    def counts(self) -> dict[str, int]:
+        """Return how many rows of each kind are stored, repeats included, without reading them."""
 
     def compact(self) -> None:
         """Join small files; what readers see does not change."""

@@ -15,7 +15,7 @@ CHANNEL = "build_matrix"
 def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
     """Read the ratings at one lake version, split them by time, store the matrix, say so."""
     standing = deps.channels.get(CHANNEL)
-    n_ratings = deps.lake.count("rating")
+    n_ratings = deps.lake.counts().get("rating", 0)
     settings = deps.settings
     age = age_hours(standing, deps.now())
     if not core.due(

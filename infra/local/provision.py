@@ -7,8 +7,6 @@ import subprocess
 from collections.abc import Collection
 from typing import Final
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
@@ -16,6 +14,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from infra.local.machine import BUCKET, KAFKA_JARS, TOPICS, Machine
+from shared.adapters.s3 import client
 from shared.errors import BadInput
 
 _CLUSTER_ID: Final = "bWFycXVlZS1vbi1vbmUtbQ"  # base64 of 16 bytes, as Kafka wants it
@@ -103,17 +102,8 @@ def create_topics(bootstrap: str) -> None:
 )
 def create_bucket(environment: dict[str, str]) -> None:
     """Create the bucket, unless it is there."""
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=environment["S3_ENDPOINT"],
-        region_name="us-east-1",
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        config=Config(connect_timeout=2, read_timeout=10, retries={"max_attempts": 1}),
-    )
+    s3 = client(environment["S3_ENDPOINT"], environment)
     try:
         s3.create_bucket(Bucket=BUCKET)
-    except s3.exceptions.BucketAlreadyOwnedByYou:
-        return
-    except s3.exceptions.BucketAlreadyExists:
+    except (s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
         return

@@ -84,13 +84,14 @@ class DeltaLake:
             found = dataset.to_table(columns=wanted, filter=pc.field("kind") == kind)
         return once_each(found)
 
-    def count(self, kind: str) -> int:
-        """Return how many rows of a kind are stored, from the table's statistics."""
+    def counts(self) -> dict[str, int]:
+        """Return how many rows of each kind are stored, from the table's statistics."""
         with _translated():
             files = pa.table(self._open().get_add_actions(flatten=True))
         if len(files) == 0:
-            return 0
-        return pc.sum(files.filter(pc.equal(files["partition.kind"], kind))["num_records"]).as_py() or 0
+            return {}
+        found = files.group_by("partition.kind").aggregate([("num_records", "sum")])
+        return dict(zip(found["partition.kind"].to_pylist(), found["num_records_sum"].to_pylist(), strict=True))
 
     def compact(self) -> None:
         """Join small files and write a checkpoint."""

@@ -1,7 +1,7 @@
 """An S3 bucket as an object store: MinIO, SeaweedFS, AWS, or moto in unit tests."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -21,12 +21,18 @@ _CONDITION: Final = {"PreconditionFailed", "ConditionalRequestConflict", "412", 
 _DELETE_AT_ONCE: Final = 1000
 
 
-def client(endpoint: str) -> "S3Client":
-    """Return a client with short time-outs: a store that does not answer is a store that is down."""
+def client(endpoint: str, environment: Mapping[str, str]) -> "S3Client":
+    """Return a client with short time-outs: a store that does not answer is a store that is down.
+
+    The keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment; without them boto3 looks where it
+    always does.
+    """
     return boto3.client(
         "s3",
         endpoint_url=endpoint,
         region_name="us-east-1",
+        aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+        aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
         config=Config(
             connect_timeout=2,
             read_timeout=10,

@@ -73,7 +73,7 @@ def test_dying_anywhere_loses_and_doubles_nothing(deps: Deps, place: str, monkey
     land(deps, 3)
     handle(Tick(), deps)
     assert folded(deps) == [1, 2, 3]
-    assert deps.lake.count("account") == 3
+    assert deps.lake.counts() == {"account": 3}
     assert deps.objects.keys("landing/") == []
 
 

@@ -23,7 +23,7 @@ def offsets(lake: DeltaLake, kind: str = "rating", version: int | None = None) -
 
 def test_a_new_lake_is_empty(lake: DeltaLake) -> None:
     """It is made when it is first looked at."""
-    assert (lake.version(), lake.last_fold(), lake.count("rating"), offsets(lake)) == (0, Fold(0, []), 0, [])
+    assert (lake.version(), lake.last_fold(), lake.counts(), offsets(lake)) == (0, Fold(0, []), {}, [])
 
 
 def test_a_fold_is_remembered_by_the_commit_itself(lake: DeltaLake) -> None:
@@ -57,13 +57,13 @@ def test_a_record_stored_twice_is_read_once(lake: DeltaLake) -> None:
     lake.fold(to_table(rows(1, 2)), Fold(1, ["a"]))
     lake.fold(to_table(rows(2, 3)), Fold(2, ["b"]))
     assert offsets(lake) == [1, 2, 3]
-    assert lake.count("rating") == 4
+    assert lake.counts() == {"rating": 4}
 
 
 def test_kinds_are_apart(lake: DeltaLake) -> None:
     """A reader of one kind never sees another."""
     lake.fold(to_table(rows(1) + rows(2, kind="watch")), Fold(1, ["a"]))
-    assert (offsets(lake), offsets(lake, "watch"), lake.count("served")) == ([1], [2], 0)
+    assert (offsets(lake), offsets(lake, "watch"), lake.counts()) == ([1], [2], {"rating": 1, "watch": 1})
 
 
 def test_compaction_keeps_the_memory_of_folds(lake: DeltaLake) -> None:

@@ -75,7 +75,7 @@ def test_a_store_that_is_away_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> N
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(key, "test")
     with pytest.raises(NotReady):
-        s3.Bucket(s3.client("http://127.0.0.1:1"), "b").get("x")
+        s3.Bucket(s3.client("http://127.0.0.1:1", {}), "b").get("x")
 
 
 def test_a_missing_bucket_is_not_a_missing_object(bucket: s3.Bucket) -> None:

@@ -1,0 +1,167 @@
+"""The main job, end to end, on real parts: log lines in, recommendations out, and a summary to read."""
+
+import asyncio
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from kafka import KafkaProducer
+from rich.progress import Progress
+
+from cli import site, summary
+from cli.console import errors, out, progress
+from cli.ratings import read_ratings, read_titles
+from cli.replay import replay
+from infra.local.machine import ROOT, Machine
+from infra.local.router import SERVICES
+from infra.local.stack import Stack, running
+from shared import bootstrap
+from shared.errors import NotReady
+from shared.events import ALGORITHMS
+
+DATA: Final = ROOT / "data/movielens-small"
+FIRST_SHARE: Final = 0.9
+REQUESTS_PER_SECOND: Final = 50
+ASK_SECONDS: Final = 15
+UNKNOWN_USERS: Final = [str(number) for number in range(900_001, 900_101)]
+SEED: Final = 7
+
+_PATIENCE_SECONDS: Final = 180
+
+
+def run() -> None:
+    """Run the demo in a folder of its own, and leave nothing behind."""
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="marquee-demo-") as folder:
+        machine = Machine(Path(folder), Machine.from_env().port_offset)
+        demo = Demo.of(machine)
+        with errors.status("starting Kafka, SeaweedFS, Envoy and the functions") as spinner:
+            stack = Stack(machine, {"MIN_NEW_RATINGS": str(len(demo.first))})
+            context = running(stack, on_step=spinner.update)
+            context.__enter__()
+        try:
+            demo.play()
+        finally:
+            with errors.status("stopping"):
+                context.__exit__(None, None, None)
+    out.print(f"All of it took {time.monotonic() - started:.0f} seconds, and nothing is left running.", highlight=False)
+
+
+@dataclass
+class Demo:
+    """The ratings in two parts, older and newer, and the machine they stream through."""
+
+    machine: Machine
+    first: pa.Table
+    rest: pa.Table
+
+    @classmethod
+    def of(cls, machine: Machine) -> "Demo":
+        """Read the sample and split it in time."""
+        ratings = read_ratings(DATA / "ratings.csv.gz")
+        n_first = int(len(ratings) * FIRST_SHARE)
+        return cls(machine, ratings.slice(0, n_first), ratings.slice(n_first))
+
+    def play(self) -> None:
+        """Stream, train, ask, and sum up."""
+        environment = self.machine.environment
+        deps = bootstrap.build("demo", environment, writes=False)
+        with progress() as bars:
+            self._stream(bars, deps)
+            models = self._train(bars, deps)
+            asked = self._ask(bars)
+            self._settle(bars, deps)
+        titles = read_titles(DATA / "movies.csv.gz")
+        summary.show(out, deps, asked, models, self._example(), titles)
+        deps.publisher.close()
+
+    def _stream(self, bars: Progress, deps: bootstrap.Deps) -> None:
+        lines = list(site.log_lines(self.first))
+        sending = bars.add_task("log lines into Kafka", total=len(lines))
+        folding = bars.add_task("rows in the lake", total=len(lines))
+        bootstrap_servers = self.machine.environment["KAFKA_BOOTSTRAP"]
+        replay(lines, bootstrap_servers, "movielog", on_sent=lambda n: bars.update(sending, completed=n))
+        wait(lambda: _rows(deps) >= len(lines), "rows in the lake", lambda: bars.update(folding, completed=_rows(deps)))
+        bars.update(folding, completed=len(lines))
+
+    def _train(self, bars: Progress, deps: bootstrap.Deps) -> list[dict[str, Any]]:
+        training = bars.add_task("models trained and evaluated", total=len(ALGORITHMS))
+        reports: dict[str, dict[str, Any]] = {}
+
+        def look() -> None:
+            for key in deps.objects.keys("reports/"):
+                if key.endswith("report.json") and key not in reports:
+                    reports[key] = json.loads(deps.objects.get(key).data)
+            bars.update(training, completed=len(reports))
+
+        wait(lambda: len(reports) == len(ALGORITHMS), "two evaluated models", look)
+        services = [f"score-{report['algorithm']}" for report in reports.values() if report["accepted"]]
+        processes = [self.machine.url(name) for service in services for name in SERVICES[service]]
+        serving = bars.add_task("models loaded by their processes", total=len(processes))
+
+        def count() -> None:
+            bars.update(serving, completed=sum(map(summary.is_ready, processes)))
+
+        wait(lambda: all(map(summary.is_ready, processes)), "loaded models", count)
+        return sorted(reports.values(), key=lambda report: report["algorithm"])
+
+    def _ask(self, bars: Progress) -> site.Asked:
+        known = pc.unique(self.first["user_id"]).to_pylist()
+        users = known + UNKNOWN_USERS
+        bootstrap_servers = self.machine.environment["KAFKA_BOOTSTRAP"]
+        lines = list(site.log_lines(self.rest, len(self.first)))
+        asking = bars.add_task("recommendations asked for", total=REQUESTS_PER_SECOND * ASK_SECONDS)
+        streaming = bars.add_task("newer log lines into Kafka", total=len(lines))
+        sender = threading.Thread(
+            target=partial(replay, lines, bootstrap_servers, "movielog", len(lines) / ASK_SECONDS),
+            kwargs={"on_sent": lambda n: bars.update(streaming, completed=n)},
+        )
+        sender.start()
+        producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=20)
+        url = self.machine.url("recommend")
+        advance = partial(bars.advance, asking)
+        asked = asyncio.run(site.ask(url, users, REQUESTS_PER_SECOND, ASK_SECONDS, producer, SEED, advance))
+        producer.flush(30)
+        producer.close()
+        sender.join()
+        return asked
+
+    def _settle(self, bars: Progress, deps: bootstrap.Deps) -> None:
+        """Wait until the lake has all that was sent and served."""
+        sent = len(list(site.log_lines(self.first))) + len(list(site.log_lines(self.rest, len(self.first))))
+        expected = sent + 2 * REQUESTS_PER_SECOND * ASK_SECONDS
+        settling = bars.add_task("rows in the lake", total=expected)
+        wait(lambda: _rows(deps) >= expected, "all rows", lambda: bars.update(settling, completed=_rows(deps)))
+
+    def _example(self) -> summary.Example:
+        """Return a user of average activity among the older half, whom the models know, with what the user likes."""
+        older = self.first.slice(0, len(self.first) // 2)
+        counts = older.group_by("user_id").aggregate([("movie_id", "count")]).sort_by("movie_id_count")
+        user = counts["user_id"].to_pylist()[len(counts) // 2]
+        mine = self.first.filter(pc.equal(self.first["user_id"], user)).sort_by([("rating", "descending")])
+        likes = mine["movie_id"].to_pylist()[:10]
+        return summary.Example(user, likes, summary.recommended(self.machine.url("recommend"), user))
+
+
+def wait(done: Callable[[], bool], what: str, step: Callable[[], None]) -> None:
+    """Return once done. Raises: NotReady saying what did not come."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        step()
+        if done():
+            return
+        if time.monotonic() > deadline:
+            raise NotReady(f"waited {_PATIENCE_SECONDS} s for {what}; `marquee logs` may say why")
+        time.sleep(0.5)
+
+
+def _rows(deps: bootstrap.Deps) -> int:
+    return sum(deps.lake.counts().values())

@@ -1,0 +1,19 @@
+"""`marquee demo`."""
+
+import typer
+
+from cli import demo
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="demo")(run)
+
+
+def run() -> None:
+    """Watch real ratings become recommendations, on real parts, in about two minutes; nothing stays running.
+
+    The first 90 % of data/movielens-small stream through Kafka into the lake, train both models, and are served
+    from, while the rest streams in.
+    """
+    demo.run()

@@ -1,0 +1,52 @@
+"""The `marquee` command: every verb, and what a person sees when one fails."""
+
+import sys
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from cli import demo_command, machine_commands, model_commands, stream_commands
+from cli.console import errors
+from shared.errors import MarqueeError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Movie recommendations from a stream of what people watch and rate.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    """Movie recommendations from a stream of what people watch and rate."""
+    if show:
+        typer.echo(f"marquee {metadata.version('marquee')}")
+        raise typer.Exit
+
+
+for commands in (machine_commands, stream_commands, model_commands, demo_command):
+    commands.register(app)
+
+
+def run() -> None:
+    """Run the command line; a failure is one clear message and status 2."""
+    try:
+        app()
+    except MarqueeError as error:
+        errors.print(f"[bold red]error[/]: {_plain(str(error))}", highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _plain(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+if __name__ == "__main__":
+    run()

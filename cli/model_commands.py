@@ -1,0 +1,106 @@
+"""`marquee train`, `predict`, `evaluate` and `recommend`: models and files, without any server."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from cli import offline
+from cli.console import errors, out
+from cli.ratings import read_titles
+from shared.events import Algorithm
+
+RatingsFile = Annotated[
+    Path, typer.Option("--ratings", help="CSV with user_id, movie_id, rating and perhaps timestamp; .gz is unpacked.")
+]
+ModelFolder = Annotated[Path, typer.Option("--model", help="The folder of the model.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(train)
+    app.command()(predict)
+    app.command()(evaluate)
+    app.command()(recommend)
+
+
+def train(
+    ratings: RatingsFile,
+    model: ModelFolder,
+    algorithm: Annotated[Algorithm, typer.Option(help="The algorithm.")] = "svd",
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same model.")] = 0,
+    n_factors: Annotated[int | None, typer.Option(min=1, max=1000, help="Factors of a user and a movie.")] = None,
+    n_epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the ratings.")] = None,
+    engine: Annotated[Literal["surprise"], typer.Option(help="What fits the model.")] = "surprise",
+    as_json: AsJson = False,
+) -> None:
+    """Fit a model to all ratings of a file.
+
+    Example: marquee train --ratings data/movielens-small/ratings.csv.gz --algorithm svd --model /tmp/svd
+    """
+    given = {"n_factors": n_factors, "n_epochs": n_epochs}
+    changes = {name: value for name, value in given.items() if value is not None}
+    with errors.status(f"fitting {algorithm}"):
+        report = offline.train(ratings, algorithm, model, seed, changes)
+    show(report | {"engine": engine}, as_json)
+
+
+def predict(
+    model: ModelFolder,
+    pairs: Annotated[Path, typer.Option(help="CSV with user_id and movie_id.")],
+    to: Annotated[Path, typer.Option("--out", help="CSV to write: the pairs, and the rating that is expected.")],
+    as_json: AsJson = False,
+) -> None:
+    """Write the rating that each user would give each movie.
+
+    A user or a movie that the model does not know counts as average.
+
+    Example: marquee predict --model /tmp/svd --pairs pairs.csv --out predictions.csv
+    """
+    show({"predictions": offline.predict(model, pairs, to), "file": str(to)}, as_json)
+
+
+def evaluate(model: ModelFolder, ratings: RatingsFile, as_json: AsJson = False) -> None:
+    """Measure a model on ratings that it was not trained on.
+
+    Example: marquee evaluate --model /tmp/svd --ratings newer.csv --json
+    """
+    show(offline.evaluate(model, ratings), as_json)
+
+
+def recommend(
+    user: Annotated[str, typer.Argument(help="The user's id.")],
+    model: ModelFolder,
+    n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many movies.")] = 10,
+    seen: Annotated[Path | None, typer.Option(help="CSV of ratings; what the user rated there is left out.")] = None,
+    titles: Annotated[Path | None, typer.Option(help="CSV with movie_id and title, to print titles.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the movies that a user would rate highest.
+
+    Example: marquee recommend 3 --model /tmp/svd --titles data/movielens-small/movies.csv.gz
+    """
+    names = read_titles(titles) if titles else {}
+    found = offline.recommend(model, user, n, seen)
+    if as_json:
+        out.print_json(data=[{"movie_id": movie, "rating": round(rating, 4)} for movie, rating in found])
+        return
+    table = Table("movie", "title", "expected rating")
+    for movie, rating in found:
+        table.add_row(movie, names[movie].title if movie in names else "", f"{rating:.2f}")
+    out.print(table)
+
+
+def show(report: dict[str, Any], as_json: bool) -> None:
+    """Print a report for a machine or for a person."""
+    if as_json:
+        out.print_json(data=report)
+        return
+    table = Table(show_header=False)
+    for name, value in report.items():
+        inner = value if isinstance(value, dict) else {"": value}
+        for part, cell in inner.items():
+            table.add_row(f"{name} {part}".strip(), f"{cell:.4f}" if isinstance(cell, float) else str(cell))
+    out.print(table)

@@ -1,0 +1,71 @@
+"""`marquee replay` and `marquee backfill`: into Kafka, and from Kafka straight into the lake."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import backfill as bulk
+from cli.console import out, progress
+from cli.replay import read_lines
+from cli.replay import replay as send
+from infra.local.machine import Machine
+
+TOPIC = "movielog"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(replay)
+    app.command()(backfill)
+
+
+def environment() -> dict[str, str]:
+    """Return where Kafka and the bucket are: those of this machine, unless the environment says otherwise."""
+    return Machine.from_env().environment | dict(os.environ)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="A log file, one line a record; .gz is unpacked.")],
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Lines a second; as fast as possible if not given.")
+    ] = None,
+    topic: Annotated[str, typer.Option(help="The topic to write to.")] = TOPIC,
+) -> None:
+    """Push a log file into Kafka, as the site would write it.
+
+    Example: marquee replay site.log.gz --rate 200
+    """
+    total = sum(1 for _ in read_lines(file))
+    with progress() as bars:
+        task = bars.add_task(f"{file.name} → {topic}", total=total)
+        bootstrap = environment()["KAFKA_BOOTSTRAP"]
+        sent = send(read_lines(file), bootstrap, topic, rate, lambda n: bars.update(task, completed=n))
+    out.print(f"{sent:,} lines are in Kafka.")
+
+
+def backfill(
+    topic: Annotated[str, typer.Argument(help="The topic to read, from where the last backfill ended.")] = TOPIC,
+) -> None:
+    """Read what is in Kafka now straight into the lake, in bulk, exactly once.
+
+    A backfill that is stopped goes on where it was when it is started again. Readers of the lake see each record once,
+    also those that `ingest` had stored before.
+
+    Example: marquee backfill movielog
+    """
+    settings = environment()
+    spans = bulk.plan(topic, settings)
+    if not spans:
+        out.print(f"Nothing new: the lake holds all of {topic} that earlier backfills could read.")
+        return
+    with progress() as bars:
+        tasks = {
+            span.partition: bars.add_task(f"{topic}-{span.partition}", total=span.end - span.first) for span in spans
+        }
+        first = {span.partition: span.first for span in spans}
+        rows = bulk.backfill(
+            topic, spans, settings, lambda p, offset: bars.update(tasks[p], completed=offset - first[p])
+        )
+    out.print(f"{rows:,} rows are in the lake.")

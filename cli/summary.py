@@ -1,0 +1,146 @@
+"""The end of the demo: what happened, in tables that a person enjoys reading."""
+
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.columns import Columns
+from rich.console import Console
+from rich.table import Table
+
+from cli.ratings import Titles
+from cli.site import Asked
+from shared import bootstrap
+
+
+class Recommended(NamedTuple):
+    """An answer of `recommend`: the movies, and how they were found."""
+
+    movies: list[str]
+    rung: str
+    model: str
+
+
+class Example(NamedTuple):
+    """A user, what the user rated highest, and what was recommended."""
+
+    user_id: str
+    likes: list[str]
+    recommended: Recommended
+
+
+def is_ready(process_url: str) -> bool:
+    """Say whether a process wants traffic: a score process does once it has a model."""
+    try:
+        with urllib.request.urlopen(f"{process_url}/health/readiness", timeout=2):
+            return True
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def recommended(url: str, user_id: str) -> Recommended:
+    """Return what is recommended to a user now."""
+    with urllib.request.urlopen(f"{url}/recommend/{user_id}?n=10", timeout=5) as answer:
+        movies = answer.read().decode().strip().split(",")
+        return Recommended(movies, answer.headers["x-marquee-rung"], answer.headers["x-marquee-model"])
+
+
+def show(
+    console: Console,
+    deps: bootstrap.Deps,
+    asked: Asked,
+    reports: Sequence[Mapping[str, Any]],
+    example: Example,
+    titles: Mapping[str, Titles],
+) -> None:
+    """Print the summary."""
+    console.rule("[bold]What happened")
+    console.print(Columns([_stream(deps), _quarantine(deps), _answers(asked)], padding=(0, 3)))
+    console.print(_models(reports))
+    console.print(_example(example, titles))
+
+
+def _stream(deps: bootstrap.Deps) -> Table:
+    table = Table("in the lake", "rows", title="Events")
+    counts = deps.lake.counts()
+    for kind, rows in sorted(counts.items(), key=lambda item: -item[1]):
+        table.add_row(kind, f"{rows:,}")
+    table.add_section()
+    table.add_row("all", f"{sum(counts.values()):,}")
+    table.add_row("lake version", str(deps.lake.version()))
+    return table
+
+
+def _quarantine(deps: bootstrap.Deps) -> Table:
+    table = Table("reason", "lines", title="Quarantined, bytes kept")
+    reasons = Counter(deps.lake.read("quarantine", ["reason"])["reason"].to_pylist())
+    for reason, lines in reasons.most_common():
+        table.add_row(reason, str(lines))
+    return table
+
+
+def _answers(asked: Asked) -> Table:
+    table = Table("recommendations", "", title="Answers")
+    for status, number in sorted(asked.statuses.items()):
+        table.add_row(f"status {status}", str(number))
+    for name, number in sorted((asked.rungs | asked.models).items(), key=lambda item: -item[1]):
+        table.add_row(name, str(number))
+    table.add_section()
+    for percent in (50, 95, 99, 100):
+        table.add_row(
+            f"p{percent}" if percent < 100 else "slowest", f"{np.percentile(asked.milliseconds, percent):.1f} ms"
+        )
+    return table
+
+
+def _models(reports: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title="Models, on the newest tenth of the ratings they were built from")
+    for name in ("", "RMSE", "known users", "new users", "HR@20", "NDCG@20", "coverage", "fit", "gate"):
+        table.add_column(name, overflow="fold")
+    first = reports[0]
+    for name, errors in first["baselines"].items():
+        table.add_row(name.replace("_", " "), f"{errors['rmse']:.4f}", *[""] * 7, style="dim")
+    for report in reports:
+        known = [group for name, group in report["groups"].items() if name != "new" and group["n"]]
+        squares = sum(group["n"] * group["rmse"] ** 2 for group in known)
+        n = sum(group["n"] for group in known)
+        table.add_row(
+            f"{report['algorithm']}@{report['model_version']}",
+            f"[bold]{report['rmse']:.4f}[/]",
+            f"{(squares / n) ** 0.5:.4f}" if n else "",
+            _number(report["groups"]["new"]["rmse"]),
+            _number(report["hr@20"]),
+            _number(report["ndcg@20"]),
+            f"{report['coverage']:.1%}",
+            f"{report['fit_seconds']:.1f} s",
+            report["reason"] if not report["accepted"] else "accepted",
+        )
+    share = first["groups"]["new"]["n"] / first["n_validation"]
+    table.caption = (
+        f"{share:.0%} of these ratings are by users that training never saw: biases are all there is for them."
+    )
+    return table
+
+
+def _example(example: Example, titles: Mapping[str, Titles]) -> Table:
+    table = Table(title=f"User {example.user_id}: {example.recommended.rung}, by {example.recommended.model}")
+    table.add_column("rated highest")
+    table.add_column("recommended", style="bold")
+    named = [[_title(movie, titles) for movie in movies] for movies in (example.likes, example.recommended.movies)]
+    for number in range(max(map(len, named))):
+        table.add_row(*(each[number] if number < len(each) else "" for each in named))
+    return table
+
+
+def _title(movie: str, titles: Mapping[str, Titles]) -> str:
+    if movie not in titles:
+        return f"movie {movie}"
+    found = titles[movie]
+    return f"{found.title} [dim]{found.genres}[/]"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
