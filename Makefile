@@ -1,0 +1,65 @@
+# Every verb of the repository. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo up down status logs test unit integration lint format bench lock clean
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## install what is missing: Python packages, Kafka's jars; on Debian as root also Java and Maven
+
+$(INSTALLED): requirements.txt pyproject.toml infra/local/kafka/pom.xml infra/local/prerequisites.sh
+	@PYTHON=$(PYTHON) infra/local/prerequisites.sh
+	@echo "installing Python packages into $(VENV), a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "fetching Kafka"
+	@mvn --quiet --batch-mode --file infra/local/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime
+	@touch $@
+
+demo: $(INSTALLED) ## watch real ratings become recommendations, in about three minutes; leaves nothing running
+	@$(BIN)/marquee demo
+
+up: $(INSTALLED) ## start everything and keep it running
+	@$(BIN)/marquee up
+
+down: $(INSTALLED) ## stop what `make up` started
+	@$(BIN)/marquee down
+
+status: $(INSTALLED) ## say how every process does
+	@$(BIN)/marquee status
+
+logs: $(INSTALLED) ## the last lines of the logs; NAME=ingest for one process
+	@$(BIN)/marquee logs $(NAME)
+
+test: $(INSTALLED) ## all tests, with coverage of functions/ and shared/
+	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 $(ARGS)
+
+unit: $(INSTALLED) ## the tests that start nothing
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+integration: $(INSTALLED) ## the tests on real Kafka, SeaweedFS and Envoy
+	@$(BIN)/python -m pytest tests/integration $(ARGS)
+
+lint: $(INSTALLED) ## ruff, mypy strict, import-linter
+	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+format: $(INSTALLED) ## let ruff put the code in order
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+bench: $(INSTALLED) ## measure every claim beside its peer; NAME=recommend for one
+	@$(BIN)/python -m benchmarks $(NAME)
+
+lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with hashes
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --quiet \
+		--python-version 3.11 --custom-compile-command "make lock" --output-file requirements.txt
+
+clean: ## remove what was installed and generated, the data of `make up` too
+	@if [ -x $(BIN)/marquee ]; then $(BIN)/marquee down; fi
+	rm -rf $(VENV) .marquee infra/local/kafka/target .coverage coverage.xml .mypy_cache .ruff_cache .pytest_cache
