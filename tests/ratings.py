@@ -26,8 +26,12 @@ def table(ratings: Iterable[Rating], topic: str = "movielog") -> pa.Table:
 
 
 def checkerboard(n: int, withheld: tuple[int, int] = (0, 0)) -> list[Rating]:
-    """Return n users who give 5 to movies of their own colour and 1 to the others, all cells but one."""
+    """Return n users who give 5 to movies of their own colour and 1 to the others, all cells but one.
+
+    The times go criss-cross over the board, so that every user and movie has old ratings and some have new ones.
+    """
     cells = [(user, movie) for user in range(n) for movie in range(n) if (user, movie) != withheld]
+    cells.sort(key=lambda cell: (7 * cell[0] + 11 * cell[1]) % (n * n + 1))
     return [
         (str(user + 1), f"m{movie}", 5.0 if (user + movie) % 2 == 0 else 1.0, 1_000 + number)
         for number, (user, movie) in enumerate(cells)

@@ -1,0 +1,81 @@
+import dataclasses
+from datetime import timedelta
+
+import pytest
+
+from functions.build_matrix.main import handle
+from shared import keys
+from shared.errors import NotReady
+from shared.events import LakeFolded, MatrixBuilt, Tick
+from shared.matrix import Split
+from tests import entry, fakes
+from tests.lake import put_ratings
+from tests.ratings import checkerboard, table
+
+
+@pytest.fixture
+def deps(tmp_path):
+    return fakes.deps(tmp_path, min_new_ratings="30")
+
+
+def test_a_matrix_is_stored_then_announced(deps):
+    """Enough ratings give one stored matrix with its story, one event and one state."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    handle(LakeFolded(1, 35), deps)
+    (built,) = deps.publisher.events
+    artifact = deps.artifacts.get(keys.matrix(built.matrix_id))
+    split = Split.from_files(built.matrix_id, artifact.files)
+    assert built == MatrixBuilt(built.matrix_id, 1, split.train.n_ratings)
+    assert (artifact.manifest.lake_version, artifact.manifest.offsets) == (1, {"movielog-0": [0, 34]})
+    assert artifact.manifest.metrics["n_ratings"] == 35
+    assert deps.channels.get("build_matrix")["matrix_id"] == built.matrix_id
+
+
+def test_too_few_ratings_build_nothing(deps):
+    """Below the threshold nothing is stored and nothing said."""
+    put_ratings(deps.lake, table(checkerboard(5)))
+    handle(Tick(), deps)
+    assert (deps.publisher.events, deps.channels.get("build_matrix")) == ([], {})
+
+
+def test_the_same_lake_builds_once(deps):
+    """A repeated event finds nothing new."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    handle(Tick(), deps)
+    handle(Tick(), deps)
+    assert len(deps.publisher.events) == 1
+
+
+def test_an_old_matrix_is_built_anew_with_what_little_is_new(deps):
+    """After the age in the settings one new rating is enough; drift is measured against the last matrix."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    handle(Tick(), deps)
+    put_ratings(deps.lake, table([("1", "m0", 5, 9_999)]), first_offset=100)
+    handle(Tick(), deps)
+    assert len(deps.publisher.events) == 1
+    later = dataclasses.replace(deps, now=lambda: fakes.NOW + timedelta(hours=73))
+    handle(Tick(), later)
+    assert len(deps.publisher.events) == 2
+    newest = deps.artifacts.manifest(keys.matrix(deps.publisher.events[1].matrix_id))
+    assert newest.metrics["drift"]["new_users_share"] == 0
+
+
+def test_a_matrix_not_announced_is_announced_next_time(deps):
+    """Kafka away after the matrix was stored: the same matrix again, then the event, then the state."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    deps.publisher.down = True
+    with pytest.raises(NotReady):
+        handle(Tick(), deps)
+    assert deps.channels.get("build_matrix") == {}
+    deps.publisher.down = False
+    handle(Tick(), deps)
+    assert len(deps.publisher.events) == 1
+
+
+def test_a_tick_is_answered_204(deps, monkeypatch):
+    """Through the real framework: a PingSource's tick is handled, and the store down is 503."""
+    tick = {"ce-id": "1", "ce-source": "/t", "ce-type": "dev.knative.sources.ping", "ce-specversion": "1.0"}
+    with entry.client("build_matrix", deps, monkeypatch) as http:
+        assert http.post("/", headers=tick).status_code == 204
+        deps.objects.down = True
+        assert http.post("/", headers=tick).status_code == 503

@@ -1,0 +1,72 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from functions.build_matrix import core as building
+from functions.evaluate_offline.main import handle
+from functions.train import core as training
+from shared import keys
+from shared.events import ModelTrained
+from tests import fakes
+from tests.ratings import checkerboard, table
+
+SPLIT = building.build(table(checkerboard(6)), 0.2)
+GOOD = training.fit(SPLIT.train, "svd", training.Parameters(4, 300, 0.02, 0.01), seed=1)
+BAD = dataclasses.replace(GOOD, user_bias=-4 * np.ones_like(GOOD.user_bias))
+
+
+@pytest.fixture
+def deps(tmp_path):
+    deps = fakes.deps(tmp_path)
+    manifest = deps.manifest(kind="matrix", id=SPLIT.matrix_id, lake_version=3)
+    deps.artifacts.put(keys.matrix(SPLIT.matrix_id), SPLIT.to_files(), manifest)
+    return deps
+
+
+def store(deps, version, model, lake_version=3):
+    facts = {"made_from": keys.matrix(SPLIT.matrix_id), "metrics": {"fit_seconds": 1.0}, "lake_version": lake_version}
+    deps.artifacts.put(keys.model("svd", version), model.to_files(), deps.manifest(kind="model", id=version, **facts))
+    return ModelTrained("svd", version, SPLIT.matrix_id)
+
+
+def test_a_good_model_is_accepted_and_served(deps):
+    """The report is stored, the event says so, and the channel names the model."""
+    handle(store(deps, "good", GOOD), deps)
+    (event,) = deps.publisher.events
+    assert (event.accepted, event.model_version) == (True, "good")
+    assert deps.channels.get("score-svd")["model_version"] == "good"
+    assert deps.artifacts.manifest(keys.report("svd", "good")).metrics["accepted"] is True
+
+
+def test_a_bad_model_is_rejected_and_not_served(deps):
+    """The standing model stays; the reason is in the event."""
+    handle(store(deps, "good", GOOD), deps)
+    handle(store(deps, "bad", BAD, lake_version=4), deps)
+    assert deps.publisher.events[1].accepted is False
+    assert "no better than predicting the mean" in deps.publisher.events[1].reason
+    assert deps.channels.get("score-svd")["model_version"] == "good"
+
+
+def test_a_repeated_event_says_what_the_report_says(deps):
+    """Nothing is measured twice, and the verdict of the first time stands."""
+    event = store(deps, "good", GOOD)
+    handle(event, deps)
+    handle(event, deps)
+    assert deps.publisher.events[0] == deps.publisher.events[1]
+
+
+def test_an_older_model_never_replaces_a_newer_one(deps):
+    """Events may come late: a model of an older lake is reported on and not served."""
+    handle(store(deps, "newer", GOOD, lake_version=9), deps)
+    handle(store(deps, "older", dataclasses.replace(GOOD, highest=4.9), lake_version=3), deps)
+    assert deps.channels.get("score-svd")["model_version"] == "newer"
+
+
+def test_a_standing_model_that_is_damaged_does_not_block_its_successor(deps):
+    """What cannot be measured is no bar to beat."""
+    handle(store(deps, "first", GOOD), deps)
+    key = f"{keys.model('svd', 'first')}/factors.npz"
+    deps.objects.objects[key] = b"damaged"
+    handle(store(deps, "second", GOOD, lake_version=4), deps)
+    assert deps.channels.get("score-svd")["model_version"] == "second"
