@@ -57,6 +57,7 @@ async def post(http: aiohttp.ClientSession, uri: str, message: Message, seconds:
             headers=message.headers,
             timeout=aiohttp.ClientTimeout(total=seconds),
             skip_auto_headers=_NO_HEADERS_OF_ITS_OWN,
+            allow_redirects=False,
             middlewares=() if message.body is not None else (_without_length,),
         ) as response:
             answer = Answer(response.status, await response.content.read(1024))
@@ -82,7 +83,7 @@ async def deliver(
     if answer.is_done:
         SETTLED.labels(source, "delivered").inc()
         return
-    log.warning("dead_letter", source=source, sink=uri, status=answer.status, event=message.headers.get("ce-id"))
+    log.warning("dead_letter", source=source, sink=uri, status=answer.status, event_id=message.headers.get("ce-id"))
     until_kept = AsyncRetrying(wait=wait_exponential(multiplier=delay, max=30), before_sleep=_not_kept)
     await until_kept(letters.put, dead_letter(message, uri, answer.status, answer.body))
     SETTLED.labels(source, "dead_letter").inc()

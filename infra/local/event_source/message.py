@@ -18,6 +18,7 @@ _ALWAYS: Final = {"prefer": "reply", "kn-namespace": NAMESPACE}
 _STRUCTURED: Final = "application/cloudevents+json"
 _NEEDED: Final = {"specversion", "id", "source", "type"}
 _DATA: Final = {"data", "data_base64", "datacontenttype"}
+_ATTRIBUTE: Final = re.compile(r"[a-z0-9]+")
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]")
 _ERROR_DATA_BYTES: Final = 1024
 
@@ -106,7 +107,11 @@ def _plain(record: Record, headers: Mapping[str, str], source: str) -> Message:
 def _binary(record: Record, headers: Mapping[str, str]) -> Message | None:
     if "ce_specversion" not in headers:
         return None
-    event = {name.replace("ce_", "ce-", 1): value for name, value in headers.items() if name.startswith("ce_")}
+    event = {
+        f"ce-{name[3:]}": value
+        for name, value in headers.items()
+        if _ATTRIBUTE.fullmatch(name[3:]) and name[:3] == "ce_"
+    }
     if "content-type" in headers:
         event["content-type"] = headers["content-type"]
     return Message(event, record.value)
@@ -122,7 +127,8 @@ def _structured(record: Record, headers: Mapping[str, str]) -> Message | None:
         body = _data(whole)
     except (ValueError, RecursionError):
         return None
-    event = {f"ce-{name}": _ascii(str(value)) for name, value in whole.items() if name not in _DATA}
+    names = [name for name in whole if _ATTRIBUTE.fullmatch(name) and name not in _DATA]
+    event = {f"ce-{name}": _ascii(str(whole[name])) for name in names}
     if "datacontenttype" in whole:
         event["content-type"] = _ascii(str(whole["datacontenttype"]))
     return Message(event, body)
