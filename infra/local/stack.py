@@ -23,7 +23,7 @@ from xmlrpc.client import Fault, ServerProxy
 
 import psutil
 from supervisor.xmlrpc import SupervisorTransport
-from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from infra.local import provision
 from infra.local.machine import ROOT, Machine
@@ -67,7 +67,7 @@ class Stack:
     def is_up(self) -> bool:
         """Whether the supervisor runs."""
         with suppress(*_UNREACHABLE, Fault):
-            return bool(self._supervisor.getState()["statecode"] == 1)
+            return bool(self._ask("getState")["statecode"] == 1)
         return False
 
     def start(self, only: Collection[str] = (), on_step: Callable[[str], None] = lambda _: None) -> None:
@@ -98,28 +98,28 @@ class Stack:
     def stop(self) -> None:
         """Stop everything that was started, last started first, and whatever of it a crash left behind."""
         if self.is_up:
-            supervisor = psutil.Process(self._supervisor.getPID())
+            supervisor = psutil.Process(self._ask("getPID"))
             for stage in (2, 1, 0):
                 for part in self.parts.values():
                     if part.stage == stage:
                         with suppress(Fault):
-                            self._supervisor.stopProcess(part.name, False)
+                            self._ask("stopProcess", part.name, False)
                 for part in self.parts.values():
                     if part.stage == stage:
                         self._wait_stopped(part)
-            self._supervisor.shutdown()
+            self._ask("shutdown")
             supervisor.wait(30)
         self.sweep()
 
     def start_part(self, name: str) -> None:
         """Start one process, if it does not run."""
         with suppress(Fault):
-            self._supervisor.startProcess(name, False)
+            self._ask("startProcess", name, False)
 
     def stop_part(self, name: str) -> None:
         """Stop one process in its own way, and do not restart it."""
         with suppress(Fault):
-            self._supervisor.stopProcess(name, True)
+            self._ask("stopProcess", name, True)
 
     def kill(self, name: str) -> None:
         """Kill one process and its children as `kill -9` does; the supervisor starts it again."""
@@ -130,7 +130,7 @@ class Stack:
 
     def status(self) -> list[Status]:
         """Return how every process does."""
-        infos = {info["name"]: info for info in self._supervisor.getAllProcessInfo()} if self.is_up else {}
+        infos = {info["name"]: info for info in self._ask("getAllProcessInfo")} if self.is_up else {}
         return [
             Status(
                 part.name,
@@ -185,30 +185,26 @@ class Stack:
         name = hashlib.sha256(str(self.machine.home).encode()).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"marquee-{os.getuid()}-{name}.sock"
 
-    @property
-    def _supervisor(self) -> Any:
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the supervisor."""
         transport = SupervisorTransport(None, None, f"unix://{self._socket}")
-        return ServerProxy("http://127.0.0.1", transport=transport).supervisor
+        with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
 
     def _info(self, name: str) -> dict[str, Any]:
-        info: dict[str, Any] = self._supervisor.getProcessInfo(name)
+        info: dict[str, Any] = self._ask("getProcessInfo", name)
         return info
 
     def _start_supervisor(self) -> None:
         path = self.machine.config / "supervisord.conf"
         with path.open("w") as file:
             self._supervisord_conf().write(file)
-        command = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(path)]
-        with (self.machine.logs / "supervisord.out").open("ab") as out:
-            process = subprocess.Popen(
-                command, cwd=ROOT, env=self._base_environment(), stdout=out, stderr=out, start_new_session=True
-            )
-        for _ in Retrying(stop=stop_after_delay(20), wait=wait_fixed(0.1), retry=retry_if_exception_type(NotReady)):
-            with _:
-                if process.poll() is not None:
-                    raise BadInput(f"the supervisor ended at once; see {self.machine.logs / 'supervisord.out'}")
-                if not self.is_up:
-                    raise NotReady("the supervisor does not answer")
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]
+        done = subprocess.run(command, cwd=ROOT, env=self._base_environment(), capture_output=True, text=True)
+        if done.returncode:
+            raise BadInput(f"the supervisor does not start: {done.stdout}{done.stderr}")
+        answers = retry_if_result(lambda is_up: not is_up)
+        Retrying(retry=answers, stop=stop_after_delay(20), wait=wait_fixed(0.1))(lambda: self.is_up)
 
     def _base_environment(self) -> dict[str, str]:
         kept = ("HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE")
