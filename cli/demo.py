@@ -37,12 +37,12 @@ SEED: Final = 7
 _PATIENCE_SECONDS: Final = 180
 
 
-def run() -> None:
+def run(n_ratings: int) -> None:
     """Run the demo in a folder of its own, and leave nothing behind."""
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="marquee-demo-") as folder:
         machine = Machine(Path(folder), Machine.from_env().port_offset)
-        demo = Demo.of(machine)
+        demo = Demo.of(machine, n_ratings)
         with errors.status("starting Kafka, SeaweedFS, Envoy and the functions") as spinner:
             stack = Stack(machine, {"MIN_NEW_RATINGS": str(len(demo.first))})
             context = running(stack, on_step=spinner.update)
@@ -64,9 +64,9 @@ class Demo:
     rest: pa.Table
 
     @classmethod
-    def of(cls, machine: Machine) -> "Demo":
-        """Read the sample and split it in time."""
-        ratings = read_ratings(DATA / "ratings.csv.gz")
+    def of(cls, machine: Machine, n_ratings: int) -> "Demo":
+        """Read the oldest ratings of the sample and split them in time."""
+        ratings = read_ratings(DATA / "ratings.csv.gz").slice(0, n_ratings)
         n_first = int(len(ratings) * FIRST_SHARE)
         return cls(machine, ratings.slice(0, n_first), ratings.slice(n_first))
 

@@ -135,12 +135,12 @@ def _cluster(target: Target) -> dict[str, Any]:
             {
                 "timeout": "1s",
                 "interval": "1s",
+                "no_traffic_interval": "1s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
                 "http_health_check": {"path": "/health/liveness"},
             }
         ],
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
     }
 
 

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -37,7 +38,7 @@ BAD_LINES = [
     (b"2026-11-20T10:00:00,-1,GET /rate/m1=4", "bad_user_id"),
     ("2026-11-20T10:00:00,١٢,GET /rate/m1=4".encode(), "bad_user_id"),
     (b"2026-11-20T10:00:00,1e9,GET /rate/m1=4", "bad_user_id"),
-    (b"2026-11-20T10:00:00,12,GET /rate/../etc=4", "bad_rating"),
+    (b"2026-11-20T10:00:00,12,GET /rate/../etc=4", "bad_movie_id"),
     (b"2026-11-20T10:00:00,12,GET /rate/m1=NaN", "bad_rating"),
     (b"2026-11-20T10:00:00,12,GET /rate/m1=11", "rating_outside_scale"),
     (b"2036-11-20T10:00:00,12,GET /rate/m1=4", "time_out_of_range"),
@@ -108,8 +109,6 @@ def test_bad_lines_are_kept_with_their_reason_and_stall_nothing(marquee: Marquee
 
 def ingest_failures(marquee: Marquee) -> list[str]:
     """Return the source's counters of answers by ingest that were not 2xx."""
-    import urllib.request
-
     with urllib.request.urlopen(marquee.stack.machine.url("event-source") + "/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
     counted = [line for line in lines if line.startswith('marquee_source_deliveries_total{source="movielog"')]
