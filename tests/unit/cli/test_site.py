@@ -1,0 +1,21 @@
+from cli.site import BAD_LINES, log_lines
+from shared.lines import Limits, parse
+from shared.records import Place
+from tests.ratings import table
+
+
+def kinds(lines):
+    return [parse(line, Place("movielog", 0, 0, 1_795_000_000_000_000), Limits()).kind for line in lines]
+
+
+def test_ratings_become_lines_that_the_parser_takes():
+    """Every rating once, each user's account before it, and some watching."""
+    ratings = table([(str(n % 3 + 1), f"m{n}", 3.5, 1_500_000_000 + n) for n in range(40)])
+    found = kinds(log_lines(ratings))
+    assert (found.count("rating"), found.count("account"), found.count("watch")) == (40, 3, 2)
+    assert "quarantine" not in found
+
+
+def test_bad_lines_are_bad():
+    """Each of them ends in quarantine, for a reason of its own kind."""
+    assert set(kinds(BAD_LINES)) == {"quarantine"}

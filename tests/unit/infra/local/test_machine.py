@@ -1,0 +1,81 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.local.machine import PORTS, Machine
+from infra.local.parts import parts
+from infra.local.router import Router, Target, first_traffic
+from infra.local.stack import Stack
+from shared.errors import BadInput, BadSettings
+
+
+def test_no_two_parts_share_a_port():
+    """Each port has one owner, and every part's ports are listed."""
+    named = [name for part in parts(Machine(Path("/x"))) for name in part.ports]
+    assert sorted(named) == sorted(PORTS)
+    assert len(set(PORTS.values())) == len(PORTS)
+
+
+def test_the_offset_moves_every_port(tmp_path):
+    """Two machines with different offsets do not meet."""
+    here, there = Machine(tmp_path), Machine(tmp_path, 1000)
+    assert all(there.port(name) == here.port(name) + 1000 for name in PORTS)
+    assert "10092" in there.environment["KAFKA_BOOTSTRAP"]
+
+
+@pytest.mark.parametrize("offset", ["-1", "x", "60000", "1.5", "\u0661"])
+def test_an_offset_that_cannot_be_is_refused(offset):
+    """With its name and its value."""
+    with pytest.raises(BadSettings, match="MARQUEE_PORT_OFFSET"):
+        Machine.from_env({"MARQUEE_PORT_OFFSET": offset})
+
+
+def test_the_home_is_where_the_environment_says(tmp_path):
+    """Or in the checkout."""
+    assert Machine.from_env({"MARQUEE_HOME": str(tmp_path)}).home == tmp_path
+    assert Machine.from_env({}).home.name == ".marquee"
+
+
+def test_weights_are_written_for_envoy(tmp_path):
+    """Two revisions with their shares, each a cluster of its own processes."""
+    router = Router(Machine(tmp_path))
+    router.write({"score-svd": [Target("score-svd-00001", 90, [1, 2]), Target("score-svd-00002", 10, [3])]})
+    (listener,) = yaml.safe_load((router.folder / "listeners.yaml").read_text())["resources"]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    route = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
+    weights = {each["name"]: each["weight"] for each in route["weighted_clusters"]["clusters"]}
+    assert weights == {"score-svd-00001": 90, "score-svd-00002": 10}
+    clusters = yaml.safe_load((router.folder / "clusters.yaml").read_text())["resources"]
+    assert [len(each["load_assignment"]["endpoints"][0]["lb_endpoints"]) for each in clusters] == [2, 1]
+
+
+@pytest.mark.parametrize("shares", [[90], [50, 49], [120, -20]])
+def test_shares_that_are_not_a_whole_are_refused(tmp_path, shares):
+    """Traffic that adds up to anything but 100 percent is a mistake, and the old files stay."""
+    router = Router(Machine(tmp_path))
+    with pytest.raises(BadSettings, match="100"):
+        router.write({"recommend": [Target(f"r{number}", share, [1]) for number, share in enumerate(shares)]})
+    assert not router.folder.exists()
+
+
+def test_the_first_traffic_is_all_on_the_first_revision(tmp_path):
+    """Two processes for each model."""
+    traffic = first_traffic(Machine(tmp_path))
+    assert {service: [target.percent for target in targets] for service, targets in traffic.items()} == {
+        "recommend": [100],
+        "score-svd": [100],
+        "score-svdpp": [100],
+    }
+    assert [len(traffic[service][0].ports) for service in ("score-svd", "score-svdpp")] == [2, 2]
+
+
+def test_a_taken_port_is_named_with_its_holder(tmp_path):
+    """Before anything is started the message says which port, for what, and who has it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        machine = Machine(tmp_path, server.getsockname()[1] - PORTS["ingest"])
+        with pytest.raises(BadInput, match=rf"port {server.getsockname()[1]}, for ingest, .*process {os.getpid()}"):
+            Stack(machine).start(["ingest"])
+    assert not machine.config.exists()
