@@ -13,7 +13,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from infra.local.machine import BUCKET, KAFKA_JARS, TOPICS, Machine
+from infra.local.machine import KAFKA_JARS, TOPICS, Machine
 from shared.adapters.s3 import client
 from shared.errors import BadInput
 
@@ -101,9 +101,9 @@ def create_topics(bootstrap: str) -> None:
     reraise=True,
 )
 def create_bucket(environment: dict[str, str]) -> None:
-    """Create the bucket, unless it is there."""
+    """Create the bucket that the functions are told of, unless it is there."""
     s3 = client(environment["S3_ENDPOINT"], environment)
     try:
-        s3.create_bucket(Bucket=BUCKET)
+        s3.create_bucket(Bucket=environment["BUCKET"])
     except (s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
         return

@@ -1,0 +1,97 @@
+"""Seconds from a line in Kafka to its row in the lake, beside a loop that appends straight to a Delta table."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable, write_deltalake
+from kafka import KafkaConsumer
+
+from benchmarks.machine import local
+from benchmarks.report import Result
+from cli.replay import replay
+from infra.local.machine import BUCKET
+from shared import keys
+from shared.adapters.lake import s3_options
+
+RATE, SECONDS = 200, 60
+SETTLE_SECONDS = 15
+
+
+def run() -> Result:
+    """Stream 200 lines a second for a minute; each carries the time it was made."""
+    with local("kafka", "s3", "ingest", "fold_lake", "event-source", compact_every_versions="1000000") as stack:
+        environment = stack.environment
+        options = s3_options(
+            environment["S3_ENDPOINT"], environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+        )
+        stop = threading.Event()
+        peer_uri = f"s3://{BUCKET}/peer"
+        peer = threading.Thread(target=append_for_ever, args=(environment["KAFKA_BOOTSTRAP"], peer_uri, options, stop))
+        peer.start()
+        time.sleep(SETTLE_SECONDS)
+        replay(lines(RATE * SECONDS), environment["KAFKA_BOOTSTRAP"], "movielog", RATE)
+        time.sleep(SETTLE_SECONDS)
+        stop.set()
+        peer.join()
+        ours, theirs = delays(f"s3://{BUCKET}/{keys.LAKE}", options), delays(peer_uri, options)
+    half, most = (np.percentile(ours, [50, 99]).tolist(), np.percentile(theirs, [50, 99]).tolist())
+    names = ("p50", "p99")
+    return Result(
+        f"at {RATE} events/s a line is a row of the lake within about 3 s (p50)",
+        half[0],
+        3.0,
+        "seconds",
+        3.0 / half[0],
+        1.0,
+        {
+            "ours": dict(zip(names, np.round(half, 2).tolist(), strict=True)),
+            "bare consumer appending": dict(zip(names, np.round(most, 2).tolist(), strict=True)),
+            "rows": [len(ours), len(theirs)],
+        },
+    )
+
+
+def lines(n: int) -> Iterator[bytes]:
+    """Yield ratings with the time of their making, in microseconds."""
+    for number in range(n):
+        now = datetime.now(UTC)
+        yield f"{now:%Y-%m-%dT%H:%M:%S.%f},{number % 500 + 1},GET /rate/m{number}=4".encode()
+
+
+def append_for_ever(bootstrap: str, uri: str, options: dict[str, str], stop: threading.Event) -> None:
+    """Be the peer: poll, append, again; one writer, no functions, nothing kept safe on the way."""
+    consumer = KafkaConsumer("movielog", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    while not stop.is_set():
+        records = [record for batch in consumer.poll(timeout_ms=200).values() for record in batch]
+        if records:
+            times = [datetime.fromisoformat(record.value.split(b",")[0].decode() + "+00:00") for record in records]
+            table = pa.table({"time": pa.array(times, pa.timestamp("us", "UTC"))})
+            write_deltalake(uri, table, mode="append", storage_options=options)
+    consumer.close()
+
+
+def delays(uri: str, options: dict[str, str]) -> np.ndarray:
+    """Return for each row the seconds from its time to the commit that holds it."""
+    table = DeltaTable(uri, storage_options=options)
+    found = []
+    for version in range(1, table.version() + 1):
+        table.load_as_version(version)
+        committed = table.history(1)[0]["timestamp"] * 1000
+        files = pa.table(table.get_add_actions(flatten=True))
+        found.append((committed, set(files["path"].to_pylist())))
+    known: set[str] = set()
+    seconds = []
+    filesystem_files = {
+        fragment.path.rsplit("/", 1)[-1]: fragment for fragment in table.to_pyarrow_dataset().get_fragments()
+    }
+    for committed, paths in found:
+        for path in paths - known:
+            times = pc.cast(filesystem_files[path.rsplit("/", 1)[-1]].to_table(columns=["time"])["time"], pa.int64())
+            seconds.append((committed - times.to_numpy()) / 1e6)
+        known |= paths
+    return np.concatenate(seconds)

@@ -1,0 +1,40 @@
+"""Events per second that `ingest` makes durable, beside a function that does nothing with them."""
+
+from pathlib import Path
+
+from benchmarks.load import function, in_turn, requests_per_second
+from benchmarks.machine import local
+from benchmarks.report import Result
+
+ROUNDS, SECONDS, THREADS = 3, 8, 64
+SCRIPT = Path(__file__).with_name("record.lua")
+
+
+def run() -> Result:
+    """Measure at 50 and at 200 in flight; the worse of the two ratios is the result."""
+    details = {}
+    with (
+        local("kafka", "s3", "ingest") as stack,
+        function("cloud_event", stack.machine.port("ingest") + 50, THREADS) as threaded,
+        function("cloud_event_asgi", stack.machine.port("ingest") + 51, THREADS) as asgi,
+    ):
+        ours = stack.machine.url("ingest") + "/movielog"
+        for in_flight in (50, 200):
+            rates = in_turn(
+                ROUNDS,
+                lambda: requests_per_second(ours, in_flight, SECONDS, SCRIPT),  # noqa: B023
+                lambda: requests_per_second(threaded, in_flight, SECONDS, SCRIPT),  # noqa: B023
+                lambda: requests_per_second(asgi, in_flight, SECONDS, SCRIPT),  # noqa: B023
+            )
+            details[in_flight] = dict(zip(("ours", "empty", "empty_asgi"), map(round, rates), strict=True))
+    worst = min(details, key=lambda key: details[key]["ours"] / details[key]["empty"])
+    ours_rate, peer_rate = details[worst]["ours"], details[worst]["empty"]
+    return Result(
+        "ingest answers 2xx once an event is durable, at 0.8 or more of the rate of an empty CloudEvent function",
+        ours_rate,
+        peer_rate,
+        "events/s",
+        ours_rate / peer_rate,
+        0.8,
+        {f"{key} in flight": rates for key, rates in details.items()},
+    )
