@@ -15,8 +15,8 @@ def run() -> Result:
     details = {}
     with (
         local("kafka", "s3", "ingest") as stack,
-        function("cloud_event", stack.machine.port("ingest") + 50, THREADS) as threaded,
-        function("cloud_event_asgi", stack.machine.port("ingest") + 51, THREADS) as asgi,
+        function("cloud_event", THREADS) as threaded,
+        function("cloud_event_asgi", THREADS) as asgi,
     ):
         ours = stack.machine.url("ingest") + "/movielog"
         for in_flight in (50, 200):

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -56,12 +57,13 @@ def in_turn(rounds: int, *measures: Callable[[], float]) -> list[float]:
 
 
 @contextmanager
-def function(name: str, port: int, threads: int) -> Iterator[str]:
+def function(name: str, threads: int) -> Iterator[str]:
     """Run a peer function by functions-framework for the length of a block; yield its address."""
     framework = Path(sys.executable).with_name("functions-framework")
     source = ROOT / "benchmarks/peers" / f"{name}.py"
     kind = "cloudevent" if name.startswith("cloud_event") else "http"
     command = [str(framework), "--source", str(source), "--target", "main", "--signature-type", kind]
+    port = _free_port()
     process = subprocess.Popen(
         [*command, "--host", "127.0.0.1", "--port", str(port)],
         env={"PYTHONPATH": str(ROOT), "WORKERS": "1", "THREADS": str(threads)},
@@ -75,6 +77,11 @@ def function(name: str, port: int, threads: int) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 def _until_answers(url: str) -> None:

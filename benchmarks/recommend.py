@@ -28,7 +28,7 @@ PACED_PER_SECOND, PACED_SECONDS = 50, 20
 
 def run() -> Result:
     """Measure requests a second at 50 in flight, and times at 50 requests a second, of known users."""
-    with local(*PARTS) as stack, function("http", stack.machine.port("recommend") + 50, THREADS) as peer:
+    with local(*PARTS) as stack, function("web_page", THREADS) as peer:
         users = serve(stack)
         script = stack.machine.home / "users.lua"
         script.write_text(lua(users))
