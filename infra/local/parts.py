@@ -59,7 +59,8 @@ def _kafka(machine: Machine) -> Part:
 
 
 def _s3(machine: Machine) -> Part:
-    ports = {"s3-master": "-master.port", "s3-volume": "-volume.port", "s3-filer": "-filer.port", "s3": "-s3.port"}
+    servers = {"s3": "-s3.port", "s3-filer": "-filer.port", "s3-volume": "-volume.port", "s3-master": "-master.port"}
+    ports = servers | {f"{name}-grpc": f"{option}.grpc" for name, option in servers.items()}
     command = [
         "weed",
         "-logtostderr",
@@ -68,6 +69,9 @@ def _s3(machine: Machine) -> Part:
         "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1",
         *(f"{option}={machine.port(name)}" for name, option in ports.items()),
+        "-s3.port.iceberg=0",  # catalogs that nobody here uses, on fixed ports
+        "-s3.port.lance=0",
+        "-master.telemetry=false",
         "-master.volumeSizeLimitMB=1024",
         "-volume.max=50",
         "-volume.preStopSeconds=0",
@@ -77,11 +81,11 @@ def _s3(machine: Machine) -> Part:
         f"-s3.config={machine.config / 's3.json'}",
     ]
     # Its graceful stop waits for streams within the process itself, so it is not waited for.
-    return Part("s3", 0, command, list(ports)[::-1], "/healthz", seconds_to_stop=2)
+    return Part("s3", 0, command, list(ports), "/healthz", seconds_to_stop=2)
 
 
 def _envoy(machine: Machine) -> Part:
-    command = ["envoy", "-c", str(machine.config / "envoy/envoy.yaml"), "--log-level", "warning"]
+    command = ["envoy", "-c", str(machine.config / "envoy/envoy.yaml"), "--log-level", "warning", "--disable-hot-restart"]
     return Part("envoy", 0, command, ["recommend", "score-svd", "score-svdpp", "envoy-admin"])
 
 

@@ -165,14 +165,14 @@ class Stack:
 
     def sweep(self) -> None:
         """Kill processes of this machine that no supervisor watches any more, as after its own death."""
-        left = list(self._own_processes())
+        left = list(self.processes())
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left, timeout=10)
         self._socket.unlink(missing_ok=True)
 
-    def _own_processes(self) -> Iterator[psutil.Process]:
+    def processes(self) -> Iterator[psutil.Process]:
         """Yield the processes that carry this machine's mark in their environment."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):

@@ -18,6 +18,7 @@ from infra.local.machine import Machine
 from infra.local.stack import Stack, running
 from shared import bootstrap
 from shared.adapters.lake import DeltaLake
+from shared.errors import NotReady
 from shared.settings import Settings
 
 PORT_OFFSET = 20_000
@@ -127,8 +128,15 @@ def marquee(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marquee]:
 
 
 def wait(done: Callable[[], bool], seconds: float, what: str) -> None:
-    """Return once done; fail if it takes too long."""
+    """Return once done; fail if it takes too long. A store that is not back yet means not done yet."""
     deadline = time.monotonic() + seconds
-    while not done():
+    while not _is(done):
         assert time.monotonic() < deadline, f"no {what} after {seconds} s"
         time.sleep(0.3)
+
+
+def _is(done: Callable[[], bool]) -> bool:
+    try:
+        return done()
+    except NotReady:
+        return False
