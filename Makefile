@@ -54,6 +54,7 @@ format: $(INSTALLED) ## let ruff put the code in order
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
 bench: $(INSTALLED) ## measure every claim beside its peer; NAME=recommend for one
+	@PYTHON=$(PYTHON) infra/local/prerequisites.sh wrk
 	@$(BIN)/python -m benchmarks $(NAME)
 
 lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with hashes

@@ -1,30 +1,33 @@
-"""`python -m benchmarks [NAME]`: run all benchmarks, or one; the last line of each is JSON."""
+"""`python -m benchmarks [NAME]…`: run all benchmarks, or those named; the last line of each is JSON."""
 
 import importlib
-import sys
-from typing import Final
+from typing import Annotated, Final
+
+import typer
 
 from shared.errors import MarqueeError
 
 NAMES: Final = ("ingest", "freshness", "backfill", "recommend")
 
 
-def main() -> None:
-    """Run what was asked for; exit 1 if a claim does not hold."""
-    asked = sys.argv[1:] or list(NAMES)
+def main(
+    names: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(NAMES)}; all if not given.")] = None,
+) -> None:
+    """Measure each claim beside its peer, in the same run; exit 1 if one does not hold."""
+    asked = names or list(NAMES)
     unknown = set(asked) - set(NAMES)
     if unknown:
-        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+        raise SystemExit(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     holds = True
     for name in asked:
         try:
             result = importlib.import_module(f"benchmarks.{name}").run()
         except MarqueeError as error:
-            sys.exit(f"{name}: {error}")
-        print(result.line(), flush=True)
+            raise SystemExit(f"{name}: {error}") from None
+        typer.echo(result.line())
         holds = holds and result.ratio >= result.bar
-    sys.exit(0 if holds else 1)
+    raise typer.Exit(0 if holds else 1)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

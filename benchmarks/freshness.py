@@ -19,6 +19,7 @@ from shared import keys
 from shared.adapters.lake import s3_options
 
 RATE, SECONDS = 200, 60
+BAR_SECONDS = 3.0
 SETTLE_SECONDS = 15
 
 
@@ -39,18 +40,17 @@ def run() -> Result:
         stop.set()
         peer.join()
         ours, theirs = delays(f"s3://{BUCKET}/{keys.LAKE}", options), delays(peer_uri, options)
-    half, most = (np.percentile(ours, [50, 99]).tolist(), np.percentile(theirs, [50, 99]).tolist())
-    names = ("p50", "p99")
+    (half, most), (peer_half, peer_most) = (np.percentile(each, [50, 99]).tolist() for each in (ours, theirs))
     return Result(
-        f"at {RATE} events/s a line is a row of the lake within about 3 s (p50)",
-        half[0],
-        3.0,
+        f"at {RATE} events/s a line is a row of the lake within {BAR_SECONDS:g} s (median)",
+        half,
+        peer_half,
         "seconds",
-        3.0 / half[0],
-        1.0,
+        peer_half / half,
+        peer_half / BAR_SECONDS,  # the peer keeps nothing safe on its way: it is there for scale, not to be beaten
         {
-            "ours": dict(zip(names, np.round(half, 2).tolist(), strict=True)),
-            "bare consumer appending": dict(zip(names, np.round(most, 2).tolist(), strict=True)),
+            "ours": {"p50": round(half, 2), "p99": round(most, 2)},
+            "bare consumer appending": {"p50": round(peer_half, 2), "p99": round(peer_most, 2)},
             "rows": [len(ours), len(theirs)],
         },
     )
@@ -78,20 +78,15 @@ def append_for_ever(bootstrap: str, uri: str, options: dict[str, str], stop: thr
 def delays(uri: str, options: dict[str, str]) -> np.ndarray:
     """Return for each row the seconds from its time to the commit that holds it."""
     table = DeltaTable(uri, storage_options=options)
-    found = []
-    for version in range(1, table.version() + 1):
-        table.load_as_version(version)
-        committed = table.history(1)[0]["timestamp"] * 1000
-        files = pa.table(table.get_add_actions(flatten=True))
-        found.append((committed, set(files["path"].to_pylist())))
+    committed = {commit["version"]: commit["timestamp"] * 1000 for commit in table.history()}
+    fragments = {each.path.rsplit("/", 1)[-1]: each for each in table.to_pyarrow_dataset().get_fragments()}
     known: set[str] = set()
     seconds = []
-    filesystem_files = {
-        fragment.path.rsplit("/", 1)[-1]: fragment for fragment in table.to_pyarrow_dataset().get_fragments()
-    }
-    for committed, paths in found:
+    for version in sorted(committed):
+        table.load_as_version(version)
+        paths = set(pa.table(table.get_add_actions(flatten=True))["path"].to_pylist())
         for path in paths - known:
-            times = pc.cast(filesystem_files[path.rsplit("/", 1)[-1]].to_table(columns=["time"])["time"], pa.int64())
-            seconds.append((committed - times.to_numpy()) / 1e6)
+            times = pc.cast(fragments[path.rsplit("/", 1)[-1]].to_table(columns=["time"])["time"], pa.int64())
+            seconds.append((committed[version] - times.to_numpy()) / 1e6)
         known |= paths
     return np.concatenate(seconds)

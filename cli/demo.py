@@ -160,7 +160,7 @@ def wait(done: Callable[[], bool], what: str, step: Callable[[], None]) -> None:
             return
         if time.monotonic() > deadline:
             raise NotReady(f"waited {_PATIENCE_SECONDS} s for {what}; `marquee logs` may say why")
-        time.sleep(0.5)
+        time.sleep(1)
 
 
 def _rows(deps: bootstrap.Deps) -> int:

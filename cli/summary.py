@@ -1,5 +1,6 @@
 """The end of the demo: what happened, in tables that a person enjoys reading."""
 
+import math
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -98,31 +99,40 @@ def _answers(asked: Asked) -> Table:
 
 def _models(reports: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="Models, on the newest tenth of the ratings they were built from")
-    for name in ("", "RMSE", "known users", "new users", "HR@20", "NDCG@20", "coverage", "fit", "gate"):
-        table.add_column(name, overflow="fold")
+    for name in ("", "RMSE", "known users", "new users", "HR@20", "NDCG@20", "coverage", "fit"):
+        table.add_column(name)
     first = reports[0]
     for name, errors in first["baselines"].items():
-        table.add_row(name.replace("_", " "), f"{errors['rmse']:.4f}", *[""] * 7, style="dim")
+        table.add_row(name.replace("_", " "), _number(errors["rmse"]), style="dim")
     for report in reports:
-        known = [group for name, group in report["groups"].items() if name != "new" and group["n"]]
-        squares = sum(group["n"] * group["rmse"] ** 2 for group in known)
-        n = sum(group["n"] for group in known)
         table.add_row(
-            f"{report['algorithm']}@{report['model_version']}",
-            f"[bold]{report['rmse']:.4f}[/]",
-            f"{(squares / n) ** 0.5:.4f}" if n else "",
+            report["algorithm"],
+            f"[bold]{_number(report['rmse'])}[/]",
+            _number(_known_rmse(report["groups"])),
             _number(report["groups"]["new"]["rmse"]),
             _number(report["hr@20"]),
             _number(report["ndcg@20"]),
             f"{report['coverage']:.1%}",
             f"{report['fit_seconds']:.1f} s",
-            report["reason"] if not report["accepted"] else "accepted",
         )
     share = first["groups"]["new"]["n"] / first["n_validation"]
-    table.caption = (
-        f"{share:.0%} of these ratings are by users that training never saw: biases are all there is for them."
+    rejected = [
+        f"{report['algorithm']} was rejected: {report['reason']}" for report in reports if not report["accepted"]
+    ]
+    table.caption = "\n".join(
+        [
+            *rejected,
+            f"{share:.0%} of these ratings are by users that training never saw: all a model has there are movies.",
+        ]
     )
     return table
+
+
+def _known_rmse(groups: Mapping[str, Any]) -> float | None:
+    """Return the error over all users that training saw."""
+    known = [group for name, group in groups.items() if name != "new" and group["n"]]
+    n = sum(group["n"] for group in known)
+    return math.sqrt(sum(group["n"] * group["rmse"] ** 2 for group in known) / n) if n else None
 
 
 def _example(example: Example, titles: Mapping[str, Titles]) -> Table:

@@ -21,8 +21,10 @@ _READERS = 8
 def handle(_: EventsLanded | Tick, deps: bootstrap.Deps) -> None:
     """Fold every landed object, compact when it is time, and say where the lake stands."""
     last = deps.lake.last_fold()
-    deps.objects.delete(last.keys)  # a fold that died between its commit and here
-    for batch in core.batches(deps.objects.keys(keys.LANDING), deps.settings.fold_max_objects):
+    landed = deps.objects.keys(keys.LANDING)
+    folded = set(last.keys).intersection(landed)  # left by a fold that died between its commit and its delete
+    deps.objects.delete(folded)
+    for batch in core.batches([key for key in landed if key not in folded], deps.settings.fold_max_objects):
         last = Fold(last.number + 1, batch)
         fold(last, deps)
 

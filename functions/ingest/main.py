@@ -28,7 +28,8 @@ class Ingest:
 
     deps: bootstrap.Deps
     landed: LaterPublisher
-    last_published: float = 0.0
+    news: EventsLanded | None = None
+    told_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         settings = self.deps.settings
@@ -43,9 +44,17 @@ class Ingest:
             telemetry.INGESTED.labels(row.kind).inc()
             if row.reason:
                 telemetry.QUARANTINED.labels(row.reason).inc()
-        if time.monotonic() - self.last_published > 1:
-            self.last_published = time.monotonic()
-            self.landed.publish(EventsLanded(key, len(rows)), key="landed")
+        if self.news is None:
+            loop = asyncio.get_running_loop()
+            loop.call_at(max(loop.time(), self.told_at + 1), self._tell)
+        self.news = EventsLanded(key, len(rows))
+
+    def _tell(self) -> None:
+        """Publish the newest group: `fold_lake` folds all that landed before it too."""
+        self.told_at = asyncio.get_running_loop().time()
+        if self.news is not None:
+            self.landed.publish(self.news, key="landed")
+        self.news = None
 
     def _put(self, rows: Sequence[Row]) -> str:
         key, data = core.landing_object(rows)

@@ -108,5 +108,6 @@ class Machine:
             "PYTHONPATH": str(ROOT),
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",
             "WORKERS": "1",
+            "OPENBLAS_NUM_THREADS": "1",  # a request's product is small: threads would only wait for each other
             "MARQUEE_STACK": str(self.home),
         }

@@ -53,7 +53,13 @@ def parts(machine: Machine) -> list[Part]:
 
 
 def _kafka(machine: Machine) -> Part:
-    java = ["java", "-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+    heap = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"]
+    java = [
+        "java",
+        *heap,
+        "-XX:TieredStopAtLevel=1",
+        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+    ]  # quick to warm up
     command = [*java, "-cp", f"{KAFKA_JARS}/*", "kafka.Kafka", str(machine.config / "kafka.properties")]
     return Part("kafka", 0, command, ["kafka", "kafka-controller"], seconds_to_stop=20)
 
@@ -85,7 +91,14 @@ def _s3(machine: Machine) -> Part:
 
 
 def _envoy(machine: Machine) -> Part:
-    command = ["envoy", "-c", str(machine.config / "envoy/envoy.yaml"), "--log-level", "warning", "--disable-hot-restart"]
+    command = [
+        "envoy",
+        "-c",
+        str(machine.config / "envoy/envoy.yaml"),
+        "--log-level",
+        "warning",
+        "--disable-hot-restart",
+    ]
     return Part("envoy", 0, command, ["recommend", "score-svd", "score-svdpp", "envoy-admin"])
 
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Sees to Python 3.11, a Java runtime from 17 on, Maven and a C++ compiler: installs what is missing on Debian as root,
-# elsewhere says what to install.
+# Sees to Python 3.11, a Java runtime from 17 on, Maven, a C++ compiler and the tools named as arguments: installs what
+# is missing on Debian as root, elsewhere says what to install.
 set -euo pipefail
 
 missing=()
@@ -20,6 +20,7 @@ command -v g++ >/dev/null || need "a C++ compiler" g++ python3-dev
 python=${PYTHON:-python3}
 if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then need "Python 3.11" python3; fi
 "$python" -c 'import ensurepip, venv' 2>/dev/null || need "Python's venv" python3-venv
+for tool in "$@"; do command -v "$tool" >/dev/null || need "$tool" "$tool"; done
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 

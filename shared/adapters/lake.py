@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from shared.ports import Fold
 from shared.records import LAKE_SCHEMA, once_each, with_date
 
 _FOLD: Final = "fold_lake"
+_RECENT: Final = 3
 _IDENTITY: Final = ("topic", "partition", "offset", "ingested_at")
 
 
@@ -34,12 +35,13 @@ def s3_options(endpoint: str, access_key_id: str, secret_access_key: str) -> dic
     }
 
 
-@dataclass(frozen=True)
+@dataclass
 class DeltaLake:
-    """The table at `uri` as a `Lake`. The table is made when first opened."""
+    """The table at `uri` as a `Lake`, for one thread at a time. The table is made when first opened."""
 
     uri: str
     options: Mapping[str, str]
+    _table: DeltaTable | None = field(init=False, default=None, repr=False)
 
     @classmethod
     def in_bucket(cls, bucket: str, options: Mapping[str, str]) -> "DeltaLake":
@@ -48,18 +50,19 @@ class DeltaLake:
 
     def version(self) -> int:
         """Return the newest version."""
-        return self._open().version()
+        return self._newest().version()
 
     def last_fold(self) -> Fold:
         """Return the last committed fold, from the table's own history."""
         with _translated():
-            table = self._open()
+            table = self._newest()
             number = table.transaction_version(_FOLD)
             if number is None:
                 return Fold(0, [])
-            for commit in table.history():
-                if commit.get("fold") == str(number):
-                    return Fold(number, json.loads(commit["folded"]))
+            for limit in (_RECENT, None):
+                for commit in table.history(limit):
+                    if commit.get("fold") == str(number):
+                        return Fold(number, json.loads(commit["folded"]))
         raise NotReady(f"fold {number} is not in the lake's history; was its log cleaned while a fold was running?")
 
     def fold(self, rows: pa.Table, fold: Fold) -> int:
@@ -74,20 +77,21 @@ class DeltaLake:
     def backfilled(self, topic: str, partition: int) -> int | None:
         """Return the last offset of a partition that a backfill committed."""
         with _translated():
-            return self._open().transaction_version(_backfill(topic, partition))
+            return self._newest().transaction_version(_backfill(topic, partition))
 
     def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
         """Return each row of a kind once, with the columns asked for and those that identify it."""
         wanted = list(dict.fromkeys([*columns, *_IDENTITY]))
         with _translated():
-            dataset = self._open(version).to_pyarrow_dataset()
+            table = self._newest() if version is None else self._open(version)
+            dataset = table.to_pyarrow_dataset()
             found = dataset.to_table(columns=wanted, filter=pc.field("kind") == kind)
         return once_each(found)
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
         with _translated():
-            files = pa.table(self._open().get_add_actions(flatten=True))
+            files = pa.table(self._newest().get_add_actions(flatten=True))
         if len(files) == 0:
             return {}
         found = files.group_by("partition.kind").aggregate([("num_records", "sum")])
@@ -96,13 +100,13 @@ class DeltaLake:
     def compact(self) -> None:
         """Join small files and write a checkpoint."""
         with _translated():
-            table = self._open()
+            table = self._newest()
             table.optimize.compact()
             table.create_checkpoint()
 
     def _append(self, rows: pa.Table, transaction: Transaction, facts: Mapping[str, Any]) -> int:
         with _translated():
-            table = self._open()
+            table = self._newest()
             standing = table.transaction_version(transaction.app_id)
             if standing is not None and standing >= transaction.version:
                 raise Conflict(f"{transaction.app_id} {transaction.version} is committed already")
@@ -115,6 +119,17 @@ class DeltaLake:
                 ),
             )
             return table.version()
+
+    def _newest(self) -> DeltaTable:
+        """Return the table as it stands now; it is kept, so that only commits since the last look are read."""
+        with _translated():
+            table, self._table = self._table, None  # one that fails is not kept
+            if table is None:
+                table = self._open()
+            else:
+                table.update_incremental()
+            self._table = table
+            return table
 
     def _open(self, version: int | None = None) -> DeltaTable:
         with _translated():

@@ -11,6 +11,7 @@ from typing import Annotated
 import aiohttp
 import structlog
 import typer
+import uvloop
 from aiohttp import web
 from kafka import KafkaProducer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -33,7 +34,7 @@ def main(
         loaded = config.load(sources)
     except BadSettings as error:
         raise SystemExit(str(error)) from None
-    asyncio.run(run(loaded, os.environ["KAFKA_BOOTSTRAP"], port))
+    uvloop.run(run(loaded, os.environ["KAFKA_BOOTSTRAP"], port))
 
 
 async def run(sources: config.Sources, bootstrap: str, port: int) -> None:
