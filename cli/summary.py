@@ -99,7 +99,8 @@ def _answers(asked: Asked) -> Table:
 
 def _models(reports: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="Models, on the newest tenth of the ratings they were built from")
-    for name in ("", "RMSE", "known users", "new users", "HR@20", "NDCG@20", "coverage", "fit"):
+    table.add_column(no_wrap=True)
+    for name in ("RMSE", "known users", "new users", "HR@20", "NDCG@20", "covers", "fit"):
         table.add_column(name)
     first = reports[0]
     for name, errors in first["baselines"].items():
