@@ -3,9 +3,12 @@
 import asyncio
 import random
 import time
+import urllib.request
+from collections import Counter
 
 import aiohttp
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.load import function, in_turn, requests_per_second
 from benchmarks.machine import local
@@ -14,6 +17,7 @@ from cli.ratings import read_ratings
 from functions.build_matrix import core as building
 from functions.train import core as training
 from infra.local.machine import ROOT
+from infra.local.router import SERVICES
 from infra.local.stack import Stack
 from shared import bootstrap, keys
 from shared.events import ALGORITHMS
@@ -38,6 +42,7 @@ def run() -> Result:
             lambda: requests_per_second(url, IN_FLIGHT, SECONDS, script),
             lambda: requests_per_second(peer, IN_FLIGHT, SECONDS),
         )
+        rungs = answered(stack)
         ours = asyncio.run(paced([f"{url}/recommend/{user}" for user in users]))
         theirs = asyncio.run(paced([peer]))
     return Result(
@@ -47,7 +52,7 @@ def run() -> Result:
         "requests/s",
         ours_rate / peer_rate,
         0.25,
-        {f"milliseconds at {PACED_PER_SECOND} requests/s": {"ours": ours, "empty": theirs}},
+        {f"milliseconds at {PACED_PER_SECOND} requests/s": {"ours": ours, "empty": theirs}, "rungs": rungs},
     )
 
 
@@ -66,8 +71,20 @@ def serve(stack: Stack) -> list[str]:
     return model.users
 
 
+def answered(stack: Stack) -> dict[str, int]:
+    """Return how many lists were answered from each rung of the ladder, by recommend's own count."""
+    counts: Counter[str] = Counter()
+    for name in SERVICES["recommend"]:
+        with urllib.request.urlopen(f"{stack.machine.url(name)}/metrics", timeout=5) as answer:
+            for family in text_string_to_metric_families(answer.read().decode()):
+                for sample in family.samples:
+                    if sample.name == "marquee_recommend_requests_total":
+                        counts[sample.labels["rung"]] += int(sample.value)
+    return dict(counts)
+
+
 def lua(users: list[str]) -> str:
-    """Return a wrk script that asks for one user after another, and fails on an answer that is not personal."""
+    """Return a wrk script that asks for one user after another."""
     listed = ",".join(f'"{user}"' for user in random.Random(5).sample(users, len(users)))
     return f"""
 local users, n = {{{listed}}}, 0

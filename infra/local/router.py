@@ -94,7 +94,7 @@ def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, A
             "weighted_clusters": {"clusters": weighted},
             "timeout": "5s",
             "retry_policy": {
-                "retry_on": "connect-failure,refused-stream,reset-before-request",
+                "retry_on": "connect-failure,refused-stream,reset",  # all that is routed is GET
                 "num_retries": 2,
                 "retry_host_predicate": [
                     {
@@ -130,6 +130,13 @@ def _cluster(target: Target) -> dict[str, Any]:
         "name": target.revision,
         "connect_timeout": "0.25s",
         "lb_policy": "LEAST_REQUEST",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": "1s"},  # before the function's server closes, at 2 s
+            }
+        },
         "load_assignment": {"cluster_name": target.revision, "endpoints": [{"lb_endpoints": endpoints}]},
         "health_checks": [
             {
