@@ -13,7 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.load import function, in_turn, requests_per_second
 from benchmarks.machine import local
 from benchmarks.report import Result
+from cli.demo import wait
 from cli.ratings import read_ratings
+from cli.summary import is_ready
 from functions.build_matrix import core as building
 from functions.train import core as training
 from infra.local.machine import ROOT
@@ -57,7 +59,7 @@ def run() -> Result:
 
 
 def serve(stack: Stack) -> list[str]:
-    """Store a model of each algorithm, wait until it answers, and return its users."""
+    """Store one model under the names of both algorithms, wait until every process has it, and return its users."""
     deps = bootstrap.build("benchmark", stack.environment, writes=False)
     split = building.build(read_ratings(ROOT / "data/movielens-small/ratings.csv.gz"), 0.1)
     deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), deps.manifest(kind="matrix", id=split.matrix_id))
@@ -66,8 +68,11 @@ def serve(stack: Stack) -> list[str]:
         manifest = deps.manifest(kind="model", id="bench", made_from=keys.matrix(split.matrix_id))
         deps.artifacts.put(keys.model(algorithm, "bench"), model.to_files(), manifest)
         state = {"model_version": "bench", "matrix_id": split.matrix_id}
-        deps.channels.update(f"score-{algorithm}", lambda _, state=state: state)  # type: ignore[misc]
-    time.sleep(5)
+        deps.channels.update(keys.score_service(algorithm), lambda _, state=state: state)  # type: ignore[misc]
+    processes = [
+        stack.machine.url(name) for algorithm in ALGORITHMS for name in SERVICES[keys.score_service(algorithm)]
+    ]
+    wait(lambda: all(map(is_ready, processes)), "loaded models", lambda: None)
     return model.users
 
 

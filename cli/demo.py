@@ -23,9 +23,9 @@ from cli.replay import replay
 from infra.local.machine import ROOT, Machine
 from infra.local.router import SERVICES
 from infra.local.stack import Stack, running
-from shared import bootstrap
+from shared import bootstrap, keys
 from shared.errors import NotReady
-from shared.events import ALGORITHMS
+from shared.events import ALGORITHMS, MOVIELOG
 
 DATA: Final = ROOT / "data/movielens-small"
 FIRST_SHARE: Final = 0.9
@@ -88,7 +88,7 @@ class Demo:
         sending = bars.add_task("log lines into Kafka", total=len(lines))
         folding = bars.add_task("rows in the lake", total=len(lines))
         bootstrap_servers = self.machine.environment["KAFKA_BOOTSTRAP"]
-        replay(lines, bootstrap_servers, "movielog", on_sent=lambda n: bars.update(sending, completed=n))
+        replay(lines, bootstrap_servers, MOVIELOG, on_sent=lambda n: bars.update(sending, completed=n))
         wait(lambda: _rows(deps) >= len(lines), "rows in the lake", lambda: bars.update(folding, completed=_rows(deps)))
         bars.update(folding, completed=len(lines))
 
@@ -103,7 +103,7 @@ class Demo:
             bars.update(training, completed=len(reports))
 
         wait(lambda: len(reports) == len(ALGORITHMS), "two evaluated models", look)
-        services = [f"score-{report['algorithm']}" for report in reports.values() if report["accepted"]]
+        services = [keys.score_service(report["algorithm"]) for report in reports.values() if report["accepted"]]
         processes = [self.machine.url(name) for service in services for name in SERVICES[service]]
         serving = bars.add_task("models loaded by their processes", total=len(processes))
 
@@ -121,7 +121,7 @@ class Demo:
         asking = bars.add_task("recommendations asked for", total=REQUESTS_PER_SECOND * ASK_SECONDS)
         streaming = bars.add_task("newer log lines into Kafka", total=len(lines))
         sender = threading.Thread(
-            target=partial(replay, lines, bootstrap_servers, "movielog", len(lines) / ASK_SECONDS),
+            target=partial(replay, lines, bootstrap_servers, MOVIELOG, len(lines) / ASK_SECONDS),
             kwargs={"on_sent": lambda n: bars.update(streaming, completed=n)},
         )
         sender.start()

@@ -1,7 +1,7 @@
 """`marquee train`, `predict`, `evaluate` and `recommend`: models and files, without any server."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -33,7 +33,6 @@ def train(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same model.")] = 0,
     n_factors: Annotated[int | None, typer.Option(min=1, max=1000, help="Factors of a user and a movie.")] = None,
     n_epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the ratings.")] = None,
-    engine: Annotated[Literal["surprise"], typer.Option(help="What fits the model.")] = "surprise",
     as_json: AsJson = False,
 ) -> None:
     """Fit a model to all ratings of a file.
@@ -44,7 +43,7 @@ def train(
     changes = {name: value for name, value in given.items() if value is not None}
     with errors.status(f"fitting {algorithm}"):
         report = offline.train(ratings, algorithm, model, seed, changes)
-    show(report | {"engine": engine}, as_json)
+    show(report, as_json)
 
 
 def predict(

@@ -1,5 +1,6 @@
 """Train, predict, evaluate and recommend from files alone, with the functions' own cores."""
 
+import platform
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -38,9 +39,10 @@ def train(source: Path, algorithm: Algorithm, folder: Path, seed: int, changes: 
         id=training.model_version(split.matrix_id, algorithm, parameters, seed, libraries()),
         created_at=datetime.now(UTC).isoformat(),
         made_from=source.name,
+        python=platform.python_version(),
         libraries=libraries(),
         parameters={"algorithm": algorithm, "seed": seed, **parameters.as_dict()},
-        metrics={"fit_seconds": round(seconds, 3), "n_ratings": split.train.n_ratings, "n_threads": 1},
+        metrics={"fit_seconds": round(seconds, 3), "n_ratings": split.train.n_ratings},
     )
     try:
         stored = ArtifactStore(DirectoryStore(folder)).put(".", model.to_files(), manifest)

@@ -24,7 +24,7 @@ class Titles(NamedTuple):
 def read_ratings(path: Path) -> pa.Table:
     """Return a file's ratings with the columns of the lake, so that the functions' own code takes them.
 
-    Without a `timestamp` column, or where it is empty, the order of the rows is their time. Raises: BadInput.
+    Without a `timestamp` column, or if all of it is empty, the order of the rows is their time. Raises: BadInput.
     """
     table = _read(path, ("user_id", "movie_id", "rating"), optional=("timestamp",))
     ratings = _numbers(path, table, "rating")

@@ -3,6 +3,7 @@
 import gzip
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 from kafka import KafkaProducer
@@ -37,31 +38,33 @@ def replay(
 
     Returns: how many lines Kafka has acknowledged. Raises: NotReady if it refuses one.
     """
-    producer = KafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=131_072, bootstrap_timeout_ms=10_000
-    )
     sent = 0
-    started = time.monotonic()
     failed: list[BaseException] = []
     try:
-        for line in lines:
-            producer.send(topic, value=line, key=user_of(line)).add_errback(failed.append)
-            sent += 1
-            if sent % _AT_ONCE == 0 or rate:
-                if failed:
-                    break
-                on_sent(sent)
-            if rate:
-                time.sleep(max(0.0, started + sent / rate - time.monotonic()))
-        producer.flush(60)
+        with closing(_producer(bootstrap)) as producer:
+            started = time.monotonic()
+            for line in lines:
+                producer.send(topic, value=line, key=user_of(line)).add_errback(failed.append)
+                sent += 1
+                if sent % _AT_ONCE == 0 or rate:
+                    if failed:
+                        break
+                    on_sent(sent)
+                if rate:
+                    time.sleep(max(0.0, started + sent / rate - time.monotonic()))
+            producer.flush(60)
     except KafkaError as error:
         raise NotReady(f"Kafka at {bootstrap} did not take line {sent + 1}: {error!r}") from error
-    finally:
-        producer.close(timeout=5)
     if failed:
         raise NotReady(f"Kafka at {bootstrap} did not take every line: {failed[0]!r}")
     on_sent(sent)
     return sent
+
+
+def _producer(bootstrap: str) -> KafkaProducer:
+    return KafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=131_072, bootstrap_timeout_ms=10_000
+    )
 
 
 def user_of(line: bytes) -> bytes | None:

@@ -13,6 +13,8 @@ import aiohttp
 import pyarrow as pa
 from kafka import KafkaProducer
 
+from shared.events import MOVIELOG
+
 BAD_LINES: Final = (
     b"",
     b"hello",
@@ -104,7 +106,7 @@ async def _one(
         for counts, name in ((asked.rungs, "x-marquee-rung"), (asked.models, "x-marquee-model")):
             counts[headers[name]] = counts.get(headers[name], 0) + 1
     line = _request_line(datetime.now(UTC), user, status, movies, took)
-    producer.send("movielog", value=line.encode(), key=user.encode())
+    producer.send(MOVIELOG, value=line.encode(), key=user.encode())
     on_answer()
 
 

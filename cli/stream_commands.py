@@ -11,8 +11,7 @@ from cli.console import out, progress
 from cli.replay import read_lines
 from cli.replay import replay as send
 from infra.local.machine import Machine
-
-TOPIC = "movielog"
+from shared.events import MOVIELOG
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +30,7 @@ def replay(
     rate: Annotated[
         float | None, typer.Option(min=0.001, help="Lines a second; as fast as possible if not given.")
     ] = None,
-    topic: Annotated[str, typer.Option(help="The topic to write to.")] = TOPIC,
+    topic: Annotated[str, typer.Option(help="The topic to write to.")] = MOVIELOG,
 ) -> None:
     """Push a log file into Kafka, as the site would write it.
 
@@ -46,7 +45,7 @@ def replay(
 
 
 def backfill(
-    topic: Annotated[str, typer.Argument(help="The topic to read, from where the last backfill ended.")] = TOPIC,
+    topic: Annotated[str, typer.Argument(help="The topic to read, from where the last backfill ended.")] = MOVIELOG,
 ) -> None:
     """Read what is in Kafka now straight into the lake, in bulk, exactly once.
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -11,7 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import Conflict, Corrupt, NotFound
-from shared.ports import ObjectStore
+from shared.ports import WriteOnceStore
 
 MANIFEST: Final = "manifest.json"
 _LIBRARIES: Final = ("deltalake", "numpy", "pyarrow", "scikit-surprise", "scipy")
@@ -37,7 +36,7 @@ class Manifest(BaseModel):
     made_from: str | None = None
     git_commit: str = "unknown"
     image_digest: str = "unknown"
-    python: str = sys.version.split()[0]
+    python: str = "unknown"
     libraries: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     lake_version: int | None = None
@@ -69,7 +68,7 @@ class Artifact:
 class ArtifactStore:
     """Artifacts in an object store: files first, manifest last, so that what has a manifest is whole."""
 
-    objects: ObjectStore
+    objects: WriteOnceStore
 
     def put(self, prefix: str, files: Mapping[str, bytes], manifest: Manifest) -> Manifest:
         """Store an artifact once; of several writers the first wins, and all get the manifest that stands.

@@ -1,6 +1,7 @@
 """Builds what the functions need from settings: the one place where ports meet adapters."""
 
 import os
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,12 +47,17 @@ class Deps:
         """The mutable state of the services."""
         return Channels(self.objects)
 
+    def now_us(self) -> int:
+        """Return this moment in microseconds since 1970, UTC."""
+        return round(self.now().timestamp() * 1e6)
+
     def manifest(self, **facts: Any) -> Manifest:
         """Return a manifest with the facts given and those of this moment and machine."""
         return Manifest(
             created_at=self.now().isoformat(),
             git_commit=self.environment.get("GIT_COMMIT", "unknown"),
             image_digest=self.environment.get("IMAGE_DIGEST", "unknown"),
+            python=platform.python_version(),
             libraries=libraries(),
             **facts,
         )
@@ -83,9 +89,5 @@ def lake(settings: Settings, environment: Mapping[str, str]) -> "DeltaLake":
 
     return DeltaLake.in_bucket(
         settings.bucket,
-        s3_options(
-            settings.s3_endpoint,
-            environment.get("AWS_ACCESS_KEY_ID", ""),
-            environment.get("AWS_SECRET_ACCESS_KEY", ""),
-        ),
+        s3_options(settings.s3_endpoint, environment),
     )

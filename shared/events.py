@@ -11,12 +11,18 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from shared.errors import BadEvent
+from shared.recommendation import MovieId, Rung
+
+MOVIELOG = "movielog"
+"""The topic that the site writes its log to."""
 
 Algorithm = Literal["svd", "svdpp"]
 ALGORITHMS: tuple[Algorithm, ...] = ("svd", "svdpp")
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Id = Annotated[str, Field(min_length=1, max_length=256)]
+Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z][0-9A-Za-z._-]{0,127}$")]
+"""What may stand in the name of an object: no slash, and no dot at the beginning."""
 
 _strict = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
@@ -44,7 +50,7 @@ class MatrixBuilt:
     """A rating matrix was stored and may be trained on."""
 
     type: ClassVar[str] = "marquee.matrix.built"
-    matrix_id: Id
+    matrix_id: Name
     lake_version: Count
     n_ratings: Count
 
@@ -55,20 +61,23 @@ class ModelTrained:
 
     type: ClassVar[str] = "marquee.model.trained"
     algorithm: Algorithm
-    model_version: Id
-    matrix_id: Id
+    model_version: Name
+    matrix_id: Name
 
 
 @dataclass(frozen=True, config=_strict)
 class ModelEvaluated:
-    """A model was measured on ratings it has not seen, and accepted or rejected for the reason given."""
+    """A model was measured on ratings it has not seen, and accepted or rejected for the reason given.
+
+    `rmse` is None if there was no rating to measure it on.
+    """
 
     type: ClassVar[str] = "marquee.model.evaluated"
     algorithm: Algorithm
-    model_version: Id
+    model_version: Name
     accepted: bool
     reason: str
-    rmse: float
+    rmse: float | None
 
 
 @dataclass(frozen=True, config=_strict)
@@ -82,10 +91,10 @@ class RecommendationServed:
     request_id: Id
     user_id: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")]
     time: Count
-    movies: tuple[Id, ...]
+    movies: tuple[MovieId, ...]
     latency_ms: Annotated[float, Field(ge=0)]
     arm: Id
-    rung: Literal["personal", "folded_in", "popular"]
+    rung: Rung
     model: str
     revision: str
 

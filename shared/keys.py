@@ -5,12 +5,18 @@ from datetime import UTC, datetime
 LANDING = "landing/"
 REFUSED = "refused/"
 LAKE = "lake/events"
+MATRIX_CHANNEL = "build_matrix"
 
 
 def landing(ingested_at: int, digest: str) -> str:
     """Return the name of a landed group: when it was taken in (microseconds since 1970), and its content."""
     moment = datetime.fromtimestamp(ingested_at / 1e6, UTC)
     return f"{LANDING}{moment:%Y%m%dT%H%M%S.%f}-{digest[:16]}.parquet"
+
+
+def is_landing(key: str, digest: str) -> bool:
+    """Say whether the name of a landed group vouches for this content."""
+    return key.endswith(f"-{digest[:16]}.parquet")
 
 
 def refused(key: str) -> str:
@@ -31,6 +37,11 @@ def model(algorithm: str, model_version: str) -> str:
 def report(algorithm: str, model_version: str) -> str:
     """Return the folder of a model's offline report."""
     return f"reports/{algorithm}/{model_version}"
+
+
+def score_service(algorithm: str) -> str:
+    """Return the name of the service that answers from an algorithm's models, and of its channel."""
+    return f"score-{algorithm}"
 
 
 def channel(service: str) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.errors import BadEvent
 from shared.records import Place, Row
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{3,9})?)?(Z?)", re.ASCII)
@@ -25,6 +24,10 @@ _REQUEST: Final = re.compile(
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class _Unreadable(Exception):
+    """A line that fits no form; the message is the reason it is quarantined for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def parse(line: bytes, place: Place, limits: Limits) -> Row:
     """
     try:
         return _parse(line, place, limits)
-    except BadEvent as error:
+    except _Unreadable as error:
         return quarantine(line, place, str(error))
 
 
@@ -68,21 +71,21 @@ def _parse(line: bytes, place: Place, limits: Limits) -> Row:
     try:
         text = line.decode()
     except UnicodeDecodeError:
-        raise BadEvent("not_utf8") from None
+        raise _Unreadable("not_utf8") from None
     text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise BadEvent("empty")
+        raise _Unreadable("empty")
     if _CONTROL.search(text):
-        raise BadEvent("control_character")
+        raise _Unreadable("control_character")
     try:
         stamp, user_id, what = text.split(",", 2)
     except ValueError:
-        raise BadEvent("not_a_log_line") from None
+        raise _Unreadable("not_a_log_line") from None
     time = _microseconds(stamp)
     if not limits.earliest <= time <= place.ingested_at + limits.max_ahead:
-        raise BadEvent("time_out_of_range")
+        raise _Unreadable("time_out_of_range")
     if not _USER.fullmatch(user_id):
-        raise BadEvent("bad_user_id")
+        raise _Unreadable("bad_user_id")
     if what.startswith("GET /data/m/"):
         return _watch(what[12:], time, user_id, place)
     if what.startswith("GET /rate/"):
@@ -91,17 +94,17 @@ def _parse(line: bytes, place: Place, limits: Limits) -> Row:
         return Row("account", *place, time, user_id)
     if what.startswith("recommendation request "):
         return _request(what, time, user_id, place)
-    raise BadEvent("unknown_request")
+    raise _Unreadable("unknown_request")
 
 
 def _microseconds(stamp: str) -> int:
     match = _TIME.fullmatch(stamp)
     if match is None:
-        raise BadEvent("bad_time")
+        raise _Unreadable("bad_time")
     try:
         moment = datetime.fromisoformat(stamp if match[1] else stamp + "Z")
     except ValueError:
-        raise BadEvent("bad_time") from None
+        raise _Unreadable("bad_time") from None
     return (moment - _EPOCH) // _MICROSECOND
 
 
@@ -109,25 +112,25 @@ def _watch(what: str, time: int, user_id: str, place: Place) -> Row:
     movie_id, slash, file = what.partition("/")
     minute = file.removesuffix(".mpg")
     if not slash or minute == file or not _MINUTE.fullmatch(minute):
-        raise BadEvent("bad_minute")
+        raise _Unreadable("bad_minute")
     return Row("watch", *place, time, user_id, _movie(movie_id), minute=int(minute))
 
 
 def _rating(what: str, time: int, user_id: str, place: Place, limits: Limits) -> Row:
     movie_id, equals, text = what.rpartition("=")
     if not equals or not _NUMBER.fullmatch(text):
-        raise BadEvent("bad_rating")
+        raise _Unreadable("bad_rating")
     rating = float(text)
     steps = (rating - limits.rating_min) / limits.rating_step
-    if not limits.rating_min <= rating <= limits.rating_max or not steps.is_integer():
-        raise BadEvent("rating_outside_scale")
+    if not limits.rating_min <= rating <= limits.rating_max or abs(steps - round(steps)) > 1e-6:
+        raise _Unreadable("rating_outside_scale")
     return Row("rating", *place, time, user_id, _movie(movie_id), rating=rating)
 
 
 def _request(what: str, time: int, user_id: str, place: Place) -> Row:
     match = _REQUEST.fullmatch(what)
     if match is None:
-        raise BadEvent("bad_recommendation_request")
+        raise _Unreadable("bad_recommendation_request")
     server, code, result, milliseconds = match.groups()
     status = int(code)
     movies = [name.strip(" ") for name in result.split(",")]
@@ -147,5 +150,5 @@ def _request(what: str, time: int, user_id: str, place: Place) -> Row:
 
 def _movie(movie_id: str) -> str:
     if not is_movie_id(movie_id):
-        raise BadEvent("bad_movie_id")
+        raise _Unreadable("bad_movie_id")
     return movie_id

@@ -57,7 +57,7 @@ class FactorModel:
 
     `mean` is μ; `user_bias` b_u has shape (n_users,), `item_bias` b_i (n_movies,), `user_factors` (n_users, n_factors),
     `item_factors` q_i (n_movies, n_factors), `implicit_factors` y_j the same or None; `lowest` and `highest` are the
-    ends of the rating scale, to which predictions are clipped.
+    ends of the ratings it was trained on, to which predictions are clipped.
     """
 
     mean: float

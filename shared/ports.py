@@ -13,17 +13,21 @@ class Tagged(NamedTuple):
     tag: str
 
 
-class ObjectStore(Protocol):
-    """Named objects. Every method may raise NotReady when the store cannot be reached."""
+class WriteOnceStore(Protocol):
+    """Named objects that never change. Every method may raise NotReady when the store cannot be reached."""
 
     def get(self, key: str) -> Tagged:
         """Return the object and its tag; raise NotFound."""
 
-    def put(self, key: str, data: bytes) -> None:
-        """Store the object, replacing what was there."""
-
     def put_new(self, key: str, data: bytes) -> None:
         """Store the object; raise Conflict if the name is taken by other bytes."""
+
+
+class ObjectStore(WriteOnceStore, Protocol):
+    """Named objects that may change."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store the object, replacing what was there."""
 
     def put_if(self, key: str, data: bytes, tag: str) -> None:
         """Replace the object if it still has this tag; raise Conflict if not."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import BadSettings
 from shared.events import Algorithm
@@ -29,13 +29,13 @@ class Settings(BaseModel):
     group_writers: Annotated[int, Field(gt=0)] = 2
 
     fold_max_objects: Annotated[int, Field(gt=0)] = 500
-    compact_every_versions: Annotated[int, Field(gt=0)] = 100
+    compact_every_folds: Annotated[int, Field(gt=0)] = 100
 
     min_new_ratings: Annotated[int, Field(gt=0)] = 20_000
     matrix_max_age_hours: Positive = 72.0
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
-    train_seed: int = 0
+    train_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     rmse_margin: float = 0.0
 
     channel_poll_seconds: Positive = 2.0
@@ -50,6 +50,14 @@ class Settings(BaseModel):
     score_share_ms: Positive = 350.0
     reserve_ms: Positive = 100.0
 
+    @model_validator(mode="after")
+    def _make_sense_together(self) -> Self:
+        if self.rating_min >= self.rating_max:
+            raise ValueError("RATING_MIN must be below RATING_MAX")
+        if self.reserve_ms >= self.deadline_ms:
+            raise ValueError("RESERVE_MS must be below DEADLINE_MS, or no model is ever asked")
+        return self
+
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> Self:
         """Read settings from a mapping such as `os.environ`.
@@ -60,7 +68,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            wrong = [f"{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+            wrong = [": ".join([*(str(each).upper() for each in e["loc"]), e["msg"]]) for e in error.errors()]
             raise BadSettings("settings: " + "; ".join(wrong)) from None
 
     @property

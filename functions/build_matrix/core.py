@@ -114,11 +114,14 @@ def _last_of_each(keys: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _cutoff(times: NDArray[np.int64], validation_fraction: float) -> int:
-    """Return the first moment of validation, for times in order."""
-    index = int(len(times) * (1 - validation_fraction))
-    if not len(times) or index == len(times) or times[index] == times[0]:
+    """Return the first moment of validation, for times in order: the moment nearest to the share wanted."""
+    n = len(times)
+    index = int(n * (1 - validation_fraction))
+    if index >= n:
         return int(times.max(initial=0)) + 1
-    return int(times[index])
+    borders = np.searchsorted(times, times[index], "left"), np.searchsorted(times, times[index], "right")
+    border = min((int(each) for each in borders if each > 0), key=lambda each: abs(each - index))
+    return int(times[border]) if border < n else int(times[-1]) + 1
 
 
 def _matrix(

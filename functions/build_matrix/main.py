@@ -9,12 +9,10 @@ from shared import bootstrap, keys
 from shared.adapters.entrypoint import event_app, target
 from shared.events import LakeFolded, MatrixBuilt, Tick
 
-CHANNEL = "build_matrix"
-
 
 def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
     """Read the ratings at one lake version, split them by time, store the matrix, say so."""
-    standing = deps.channels.get(CHANNEL)
+    standing = deps.channels.get(keys.MATRIX_CHANNEL)
     n_ratings = deps.lake.counts().get("rating", 0)
     settings = deps.settings
     age = age_hours(standing, deps.now())
@@ -44,7 +42,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         "statistics": statistics,
         "built_at": deps.now().isoformat(),
     }
-    deps.channels.update(CHANNEL, lambda now: None if now.get("lake_version", -1) > lake_version else state)
+    deps.channels.update(keys.MATRIX_CHANNEL, lambda now: None if now.get("lake_version", -1) > lake_version else state)
     deps.log.info("matrix_built", matrix=built.matrix_id, lake_version=lake_version, n_ratings=n_ratings)
 
 

@@ -1,23 +1,27 @@
 """Which landed objects are folded together, and what their rows are."""
 
+import hashlib
 import io
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from shared import keys
 from shared.errors import Corrupt
 from shared.records import SCHEMA, once_each
 
 
-def batches(keys: Sequence[str], max_objects: int) -> Iterator[list[str]]:
+def batches(landed: Sequence[str], max_objects: int) -> Iterator[list[str]]:
     """Yield the objects in order, at most max_objects at a time."""
-    for start in range(0, len(keys), max_objects):
-        yield list(keys[start : start + max_objects])
+    for start in range(0, len(landed), max_objects):
+        yield list(landed[start : start + max_objects])
 
 
-def rows_of(data: bytes) -> pa.Table:
-    """Return a landed object's rows. Raises: Corrupt if it is not one."""
+def rows_of(key: str, data: bytes) -> pa.Table:
+    """Return a landed object's rows. Raises: Corrupt if it is not one, or not the bytes that its name vouches for."""
+    if not keys.is_landing(key, hashlib.sha256(data).hexdigest()):
+        raise Corrupt("not the bytes that its name vouches for")
     try:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
@@ -30,8 +34,3 @@ def rows_of(data: bytes) -> pa.Table:
 def combine(tables: Sequence[pa.Table]) -> pa.Table:
     """Return the rows of several landed objects, each record once."""
     return once_each(pa.concat_tables(tables, promote_options="none") if tables else SCHEMA.empty_table())
-
-
-def compaction_due(before: int, after: int, every: int) -> bool:
-    """Say whether the lake passed a version on which small files are joined."""
-    return before // every != after // every

@@ -41,9 +41,9 @@ def fold(fold: Fold, deps: bootstrap.Deps) -> None:
     failpoints.reach("fold_lake.after_delete")
     telemetry.FOLDED.inc(len(rows))
     telemetry.LAKE_VERSION.set(version)
-    if core.compaction_due(version - 1, version, deps.settings.compact_every_versions):
-        deps.lake.compact()
     deps.publisher.publish(LakeFolded(version, len(rows)))
+    if fold.number % deps.settings.compact_every_folds == 0:
+        deps.lake.compact()
     failpoints.reach("fold_lake.before_answer")
     deps.log.info("lake_folded", lake_version=version, n_rows=len(rows), n_objects=len(fold.keys))
 
@@ -55,7 +55,7 @@ def read(key: str, deps: bootstrap.Deps) -> pa.Table | None:
     except NotFound:
         return None
     try:
-        return core.rows_of(data)
+        return core.rows_of(key, data)
     except Corrupt as error:
         deps.objects.put(keys.refused(key), data)
         deps.log.warning("landed_object_refused", key=key, kept_as=keys.refused(key), reason=str(error))

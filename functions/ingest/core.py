@@ -11,12 +11,11 @@ import pyarrow.parquet as pq
 
 from shared import keys, lines
 from shared.errors import BadEvent
-from shared.events import RecommendationServed, decode
+from shared.events import MOVIELOG, RecommendationServed, decode
 from shared.lines import Limits
 from shared.records import Place, Row, to_table
 
-LINES: Final = "movielog"
-TOPICS: Final = (LINES, RecommendationServed.type)
+TOPICS: Final = (MOVIELOG, RecommendationServed.type)
 
 _LARGEST: Final = 2**63 - 1
 
@@ -27,7 +26,7 @@ def place(topic: str, headers: Mapping[str, str], ingested_at: int) -> Place:
     Raises: BadEvent if the delivery does not come from a KafkaSource on one of `TOPICS`.
     """
     if topic not in TOPICS:
-        raise BadEvent(f"unknown topic {topic[:80]!r}; deliveries are posted to /{LINES} or /{TOPICS[1]}")
+        raise BadEvent(f"unknown topic {topic[:80]!r}; deliveries are posted to /{MOVIELOG} or /{TOPICS[1]}")
     partition = _whole("ce-knativekafkapartition", headers, 2**31 - 1)
     offset = _whole("ce-knativekafkaoffset", headers, _LARGEST)
     return Place(topic, partition, offset, ingested_at)
@@ -35,7 +34,7 @@ def place(topic: str, headers: Mapping[str, str], ingested_at: int) -> Place:
 
 def row(record: bytes, at: Place, limits: Limits) -> Row:
     """Return the row of a record; what cannot be understood becomes a row of kind `quarantine`."""
-    return lines.parse(record, at, limits) if at.topic == LINES else _served(record, at)
+    return lines.parse(record, at, limits) if at.topic == MOVIELOG else _served(record, at)
 
 
 def landing_object(rows: Sequence[Row]) -> tuple[str, bytes]:

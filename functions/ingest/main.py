@@ -5,7 +5,6 @@ is a structured CloudEvent, must come out of quarantine byte for byte as it went
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,7 +76,7 @@ async def receive(request: Request) -> Response:
     """Answer 204 when the record is durable, 503 when the store is away, 400 when it is no delivery."""
     try:
         function = await ingest()
-        at = core.place(request.path_params["topic"], request.headers, time.time_ns() // 1000)
+        at = core.place(request.path_params["topic"], request.headers, function.deps.now_us())
         row = core.row(await body(request), at, function.deps.settings.limits)
         await function.groups.add(row)
     except BadEvent as error:

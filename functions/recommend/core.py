@@ -2,21 +2,18 @@
 
 import hashlib
 import re
-import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from shared.errors import BadInput
 from shared.lines import is_movie_id, is_user_id
+from shared.recommendation import N_MOST, Rung
 
-N_MOST: Final = 20
 EXCLUDE_MOST: Final = 100
 
 _REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _BUCKETS: Final = 2**64
-
-Rung = Literal["personal", "folded_in", "popular"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,9 @@ def ask(user_id: str, n: Sequence[str], exclude: Sequence[str]) -> Ask:
     return Ask(user_id, int(n[0]) if n else N_MOST, movies)
 
 
-def request_id(given: str | None) -> str:
-    """Return the caller's id of the request if it can stand in a header and a log line, or a new one."""
-    return given if given and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+def is_request_id(text: str) -> bool:
+    """Say whether a caller's id of a request can stand in a header and a log line."""
+    return _REQUEST_ID.fullmatch(text) is not None
 
 
 def arm(user_id: str, salt: str, weights: Mapping[str, int]) -> str:

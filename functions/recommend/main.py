@@ -3,12 +3,14 @@
 import atexit
 import json
 import time
+import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
+from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -20,6 +22,8 @@ from shared.adapters.follow import Follower
 from shared.adapters.kafka import LaterPublisher
 from shared.errors import BadInput
 from shared.events import RecommendationServed
+from shared.matrix import POPULARITY
+from shared.recommendation import Recommendation
 
 _BEFORE_THE_FIRST_MATRIX = Path(__file__).with_name("popular.json")
 _POOL = 256
@@ -59,13 +63,12 @@ class Recommend:
                 break
             try:
                 found = await self.score(name, ask, min(left_ms, settings.score_share_ms))
-            except (aiohttp.ClientError, TimeoutError, ValueError, KeyError) as error:
+            except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
                 telemetry.SCORE_FAILED.labels(name).inc()
                 self.deps.log.warning("score_failed", arm=name, reason=f"{type(error).__name__}: {error}"[:200])
                 continue
-            if found is None or not found.movies:
-                break
-            return found
+            if found is not None and found.movies:
+                return found
         popular = self.popular.get()
         movies = core.popular(popular.movies, ask.n, ask.exclude)
         return core.Answer(movies, "popular", f"popular@{popular.matrix_id}", settings.k_revision)
@@ -78,25 +81,25 @@ class Recommend:
             if answer.status == 404:
                 return None
             answer.raise_for_status()
-            found = await answer.json()
-        return core.Answer(found["movies"], found["rung"], found["model"], found["revision"])
+            found = Recommendation.model_validate_json(await answer.read())
+        return core.Answer(found.movies, found.rung, found.model, found.revision)
 
 
-def fetch_popular(deps: bootstrap.Deps, held: Popular | None) -> Popular | None:
-    """Return the popular movies of the newest matrix; before there is one, a list that comes with the function."""
-    matrix_id = deps.channels.get("build_matrix").get("matrix_id")
-    if matrix_id is None:
-        return held or Popular("none", json.loads(_BEFORE_THE_FIRST_MATRIX.read_bytes()))
-    if held and held.matrix_id == matrix_id:
+def fetch_popular(deps: bootstrap.Deps, held: Popular) -> Popular:
+    """Return the popular movies of the newest matrix that has any, or those held."""
+    matrix_id = deps.channels.get(keys.MATRIX_CHANNEL).get("matrix_id", held.matrix_id)
+    if matrix_id == held.matrix_id:
         return held
-    return Popular(matrix_id, json.loads(deps.artifacts.get_file(keys.matrix(matrix_id), "popularity.json")))
+    movies = json.loads(deps.artifacts.get_file(keys.matrix(matrix_id), POPULARITY))
+    return Popular(matrix_id, movies or held.movies)
 
 
 def connect() -> Recommend:
     """Connect to the bucket and, in the background, to Kafka."""
     deps = bootstrap.build("recommend", writes=False)
     seconds = deps.settings.channel_poll_seconds
-    popular = Follower("popular movies", lambda held: fetch_popular(deps, held), seconds)
+    packaged = Popular("none", json.loads(_BEFORE_THE_FIRST_MATRIX.read_bytes()))
+    popular = Follower("popular movies", lambda held: fetch_popular(deps, held or packaged), seconds, packaged)
     served = LaterPublisher(deps.publisher)
     atexit.register(served.close)
     return Recommend(deps, served, popular)
@@ -109,7 +112,8 @@ async def recommend(request: Request) -> Response:
     """Answer one user, and hand the record of it to Kafka."""
     started = time.perf_counter()
     function_ = await function()
-    request_id = core.request_id(request.headers.get("x-request-id"))
+    given = request.headers.get("x-request-id", "")
+    request_id = given if core.is_request_id(given) else uuid.uuid4().hex
     query = request.query_params
     try:
         ask = core.ask(request.path_params["user_id"], query.getlist("n"), query.getlist("exclude"))
@@ -126,7 +130,7 @@ async def recommend(request: Request) -> Response:
         RecommendationServed(
             request_id=request_id,
             user_id=ask.user_id,
-            time=time.time_ns() // 1000,
+            time=function_.deps.now_us(),
             movies=tuple(answer.movies),
             latency_ms=round(seconds * 1000, 3),
             arm=arm,

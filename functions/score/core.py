@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from shared.artifacts import Artifact
 from shared.errors import Corrupt, NotFound
 from shared.matrix import Split
 from shared.model import FactorModel, best
-
-N_MOST: Final = 20
+from shared.recommendation import N_MOST
 
 
 @dataclass(frozen=True)
@@ -30,11 +28,10 @@ class Serving:
 
 @dataclass(frozen=True)
 class Top:
-    """Movies, best first, with the rating that the user would give each, and how they were found."""
+    """Movies, best first, with the rating that the user would give each."""
 
     movies: list[str]
     scores: list[float]
-    rung: Literal["personal"] = "personal"
 
 
 def load(model: Artifact, matrix: Artifact) -> Serving:

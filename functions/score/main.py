@@ -11,6 +11,7 @@ from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.adapters.follow import Follower
 from shared.errors import Corrupt, NotFound, NotReady
+from shared.recommendation import Recommendation
 
 
 @dataclass
@@ -18,6 +19,7 @@ class Score:
     """The deployed function: one algorithm, and the model that answers now."""
 
     deps: bootstrap.Deps
+    refused: str | None = None
 
     def __post_init__(self) -> None:
         settings = self.deps.settings
@@ -25,8 +27,8 @@ class Score:
         self.serving = Follower(f"model of {self.algorithm}", self.fetch, settings.channel_poll_seconds)
 
     def fetch(self, held: core.Serving | None) -> core.Serving | None:
-        """Return the model that the channel names; Corrupt, and counted, if it fails any check."""
-        state = self.deps.channels.get(f"score-{self.algorithm}")
+        """Return the model that the channel names; Corrupt if it fails any check, each such model counted once."""
+        state = self.deps.channels.get(keys.score_service(self.algorithm))
         if not state or (held and held.model_version == state.get("model_version")):
             return held
         try:
@@ -34,8 +36,11 @@ class Score:
             matrix = self.deps.artifacts.get(keys.matrix(state["matrix_id"]))
             serving = core.load(model, matrix)
         except (Corrupt, NotFound, KeyError) as error:
-            telemetry.MODEL_REFUSED.labels(self.algorithm).inc()
-            raise Corrupt(f"{state.get('model_version')}: {error!r}") from error
+            version = str(state.get("model_version"))
+            if version != self.refused:
+                telemetry.MODEL_REFUSED.labels(self.algorithm).inc()
+            self.refused = version
+            raise Corrupt(f"{version}: {error!r}") from error
         telemetry.MODEL_INFO.clear()
         telemetry.MODEL_INFO.labels(self.algorithm, serving.model_version).set(1)
         self.deps.log.info("model_loaded", algorithm=self.algorithm, model=serving.model_version)
@@ -65,15 +70,14 @@ async def top(request: Request) -> Response:
         return problem(404, str(error))
     except ValueError as error:
         return problem(400, str(error))
-    return JSONResponse(
-        {
-            "movies": found.movies,
-            "scores": found.scores,
-            "rung": found.rung,
-            "model": f"{function.algorithm}@{serving.model_version}",
-            "revision": function.deps.settings.k_revision,
-        }
+    answer = Recommendation(
+        movies=found.movies,
+        scores=found.scores,
+        rung="personal",
+        model=f"{function.algorithm}@{serving.model_version}",
+        revision=function.deps.settings.k_revision,
     )
+    return JSONResponse(answer.model_dump())
 
 
 app = function_app(ready, [Route("/top/{user_id}", top)])

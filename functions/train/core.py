@@ -35,11 +35,15 @@ PARAMETERS: Final[Mapping[Algorithm, Parameters]] = {
 }
 
 
+_REVISION: Final = 1
+"""Raised whenever `fit` changes what it finds, so that models fitted before are not taken for its own."""
+
+
 def model_version(
     matrix_id: str, algorithm: Algorithm, parameters: Parameters, seed: int, libraries: Mapping[str, str]
 ) -> str:
-    """Return the name of the model that these would give: the same for the same, another for anything else."""
-    story = [matrix_id, algorithm, parameters.as_dict(), seed, dict(libraries)]
+    """Return the name of the model that these and this code would give."""
+    story = [_REVISION, matrix_id, algorithm, parameters.as_dict(), seed, dict(libraries)]
     return hashlib.sha256(json.dumps(story, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from shared.errors import BadSettings
+from shared.events import MOVIELOG, PIPELINE, RecommendationServed
+from shared.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 KAFKA_JARS: Final = ROOT / "infra/local/kafka/target/dependency"
@@ -44,13 +46,9 @@ PORTS: Final[Mapping[str, int]] = {
 """Every port that is listened on, all on loopback; `MARQUEE_PORT_OFFSET` moves them together."""
 
 TOPICS: Final[Mapping[str, int]] = {
-    "movielog": 4,
-    "marquee.recommendation.served": 4,
-    "marquee.events.landed": 1,
-    "marquee.lake.folded": 1,
-    "marquee.matrix.built": 1,
-    "marquee.model.trained": 1,
-    "marquee.model.evaluated": 1,
+    **{event.type: 1 for event in PIPELINE},
+    RecommendationServed.type: 4,
+    MOVIELOG: 4,
     "marquee.deadletter": 1,
 }
 """Every topic and its number of partitions."""
@@ -99,8 +97,9 @@ class Machine:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """What every function is told, as it would be by its Service's `env`."""
-        return {
+        """What every function is told, as it would be by its Service's `env`; settings given to us are passed on."""
+        given = {name.upper() for name in Settings.model_fields} & os.environ.keys()
+        return {name: os.environ[name] for name in given} | {
             "BUCKET": BUCKET,
             "S3_ENDPOINT": self.url("s3"),
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{self.port('kafka')}",

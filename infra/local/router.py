@@ -145,7 +145,7 @@ def _cluster(target: Target) -> dict[str, Any]:
                 "no_traffic_interval": "1s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
-                "http_health_check": {"path": "/health/liveness"},
+                "http_health_check": {"path": "/health/readiness"},
             }
         ],
     }

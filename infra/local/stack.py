@@ -30,6 +30,7 @@ from infra.local.machine import ROOT, Machine
 from infra.local.parts import Part, parts
 from infra.local.router import Router, first_traffic
 from shared.errors import BadInput, NotReady
+from shared.settings import Settings
 
 _HEALTHY_SECONDS: Final = 90
 _LOG_TAIL: Final = 15
@@ -73,9 +74,10 @@ class Stack:
     def start(self, only: Collection[str] = (), on_step: Callable[[str], None] = lambda _: None) -> None:
         """Start every process, or those named, stage by stage, each stage once the one before is healthy.
 
-        Raises: BadInput if a port is taken or a tool is missing, saying by what; NotReady naming the process that does
-        not become healthy, with the end of its log.
+        Raises: BadSettings; BadInput if a port is taken or a tool is missing, saying by what; NotReady naming the
+        process that does not become healthy, with the end of its log.
         """
+        Settings.from_env(self.environment)
         wanted = [part for part in self.parts.values() if not only or part.name in only]
         if not self.is_up:
             self.sweep()

@@ -20,13 +20,15 @@ class Follower(Generic[T]):
     stays, and the reason is logged once until it changes.
     """
 
-    def __init__(self, name: str, fetch: Callable[[T | None], T | None], seconds: float) -> None:
-        """Fetch once now, and from now on in the background."""
+    def __init__(
+        self, name: str, fetch: Callable[[T | None], T | None], seconds: float, first: T | None = None
+    ) -> None:
+        """Hold `first`, fetch once now, and from now on in the background."""
         self._name = name
         self._fetch = fetch
         self._seconds = seconds
         self._reason = ""
-        self.value: T | None = None
+        self.value = first
         self.refresh()
         threading.Thread(target=self._run, name=f"follow-{name}", daemon=True).start()
 
@@ -43,8 +45,9 @@ class Follower(Generic[T]):
             self.value = self._fetch(self.value)
             self._reason = ""
         except Exception as error:  # whatever it is, the old value is better than a dead thread
-            if str(error) != self._reason:
-                self._reason = str(error) or repr(error)
+            reason = str(error) or repr(error)
+            if reason != self._reason:
+                self._reason = reason
                 log.warning("refresh_failed", what=self._name, reason=self._reason, keeps=self.value is not None)
 
     def _run(self) -> None:

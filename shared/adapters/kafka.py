@@ -98,7 +98,7 @@ class LaterPublisher:
         try:
             self._waiting.put_nowait((event, key))
         except queue.Full:
-            telemetry.SERVED_LOST.inc()
+            telemetry.EVENTS_DROPPED.inc()
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Publish what waits, as far as the time allows."""
@@ -114,7 +114,11 @@ class LaterPublisher:
                 each = self._waiting.get()
                 closing = each is None
                 batch += [] if each is None else [each]
-            self._publish(batch)
+            try:
+                self._publish(batch)
+            except Exception:  # events that can never be sent must not end the thread that sends the others
+                log.exception("events_dropped", n_events=len(batch))
+                telemetry.EVENTS_DROPPED.inc(len(batch))
             if closing:
                 return
 

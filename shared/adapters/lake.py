@@ -21,14 +21,16 @@ _RECENT: Final = 3
 _IDENTITY: Final = ("topic", "partition", "offset", "ingested_at")
 
 
-def s3_options(endpoint: str, access_key_id: str, secret_access_key: str) -> dict[str, str]:
-    """Return what delta-rs needs to commit safely to an S3 store without a lock service."""
-    return {
+def s3_options(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what delta-rs needs to commit safely to an S3 store without a lock service.
+
+    The keys are those of the environment; without them delta-rs looks where AWS's own clients do.
+    """
+    given = {name: environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if name in environment}
+    return given | {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ALLOW_HTTP": "true",
         "AWS_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": access_key_id,
-        "AWS_SECRET_ACCESS_KEY": secret_access_key,
         "AWS_CONDITIONAL_PUT": "etag",
         "timeout": "20s",
         "connect_timeout": "2s",
@@ -141,7 +143,8 @@ class DeltaLake:
                     LAKE_SCHEMA,
                     mode="ignore",
                     partition_by=["kind", "date"],
-                    configuration={"delta.checkpointInterval": "20"},
+                    # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
+                    configuration={"delta.checkpointInterval": "20", "delta.enableExpiredLogCleanup": "false"},
                     storage_options=dict(self.options),
                 )
 

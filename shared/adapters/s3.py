@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -101,19 +101,23 @@ class Bucket:
                 raise NotReady(f"{len(answer['Errors'])} objects were not deleted: {answer['Errors'][0]}")
 
     def refuse_if_unconditional(self) -> None:
-        """Prove that the store honours If-None-Match, on which everything stands.
+        """Prove that the store honours If-None-Match and If-Match, on which everything stands.
 
         Raises: BadSettings if it lets a second writer win; NotReady.
         """
         key = f"probe/{uuid.uuid4().hex}"
         self.put_new(key, b"first")
+        stale = self.get(key).tag
+        self.put(key, b"second")
         try:
-            self.put_new(key, b"second")
-        except Conflict:
-            return
+            with suppress(Conflict):
+                self.put_new(key, b"third")
+                raise BadSettings(f"the store of bucket {self.name} ignores If-None-Match; Marquee is not safe on it")
+            with suppress(Conflict):
+                self.put_if(key, b"third", stale)
+                raise BadSettings(f"the store of bucket {self.name} ignores If-Match; Marquee is not safe on it")
         finally:
             self.delete([key])
-        raise BadSettings(f"the store of bucket {self.name} ignores If-None-Match; Marquee cannot be safe on it")
 
 
 @contextmanager

@@ -21,6 +21,7 @@ FAILPOINTS = [
     "fold_lake.before_answer",
 ]
 KILLS = 25
+SOURCE_KILLS = (5, 12, 19)
 
 BAD_LINES = [
     (b"", "empty"),
@@ -67,7 +68,9 @@ def arrived(marquee: Marquee, since: dict[int, int], n: int) -> bool:
 
 
 def test_kills_at_any_moment_lose_and_double_nothing(marquee: Marquee) -> None:
-    """20,000 lines while ingest and fold_lake are killed 25 times each and at every failpoint, the source 3 times."""
+    """20,000 lines while ingest and fold_lake are killed 25 times each and at every failpoint, the source 3 times, and
+    now and then one process of those that answer users.
+    """
     n, since = 20_000, marquee.ends()
     chance = random.Random(7)
     sender = threading.Thread(target=marquee.send, args=(rating_lines(n, "kill"), n / 100))
@@ -79,8 +82,9 @@ def test_kills_at_any_moment_lose_and_double_nothing(marquee: Marquee) -> None:
             for name in ("ingest", "fold_lake"):
                 marquee.stack.kill(name)
                 time.sleep(chance.uniform(0.5, 2.5))
-            if round_ % 10 == 5:
+            if round_ in SOURCE_KILLS:
                 marquee.stack.kill("event-source")
+            marquee.stack.kill(chance.choice(["recommend-1", "recommend-2", "score-svd-1", "score-svd-2"]))
         sender.join()
         marquee.stack.wait_healthy("event-source")
         wait(lambda: arrived(marquee, since, n), 180, "20,000 rows")

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import structlog
@@ -49,15 +50,16 @@ class Source:
         return self._reading
 
     async def run(self) -> None:
-        """Deliver until cancelled; then commit what is settled and leave the group."""
+        """Deliver until cancelled; then commit what is settled and leave the group. Raises what ends the reading."""
         loop = asyncio.get_running_loop()
-        thread = threading.Thread(target=self._read_for_ever, args=(loop,), name=f"read-{self._name}", daemon=True)
-        thread.start()
+        reader = loop.run_in_executor(ThreadPoolExecutor(1, f"read-{self._name}"), self._read_for_ever, loop)
+        workers = asyncio.gather(*(self._work() for _ in range(IN_FLIGHT)))
         try:
-            await asyncio.gather(*(self._work() for _ in range(IN_FLIGHT)))
+            await asyncio.gather(asyncio.shield(reader), workers)
         finally:
+            workers.cancel()
             self._stop.set()
-            await asyncio.to_thread(thread.join, 10)
+            await asyncio.wait([reader], timeout=10)
 
     async def _work(self) -> None:
         while True:

@@ -2,12 +2,13 @@ import subprocess
 import sys
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from cli.main import app
 from infra.local.machine import ROOT
 
-COMMANDS = ["up", "down", "status", "logs", "replay", "backfill", "train", "predict", "evaluate", "recommend", "demo"]
+COMMANDS = list(get_command(app).commands)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

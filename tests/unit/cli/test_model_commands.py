@@ -45,15 +45,10 @@ def write(path, *lines):
 
 
 def test_train_says_what_it_did(tmp_path, ratings):
-    """As JSON: the fit alone in seconds, how many threads, ratings, and the parameters."""
+    """As JSON: the fit alone in seconds, how many ratings, and the parameters."""
     out = marquee("train", "--ratings", ratings, "--algorithm", "svdpp", "--model", tmp_path / "m", "--json")
     report = json.loads(out)
-    assert (report["n_ratings"], report["n_threads"], report["algorithm"], report["engine"]) == (
-        35,
-        1,
-        "svdpp",
-        "surprise",
-    )
+    assert (report["n_ratings"], report["algorithm"]) == (35, "svdpp")
     assert report["fit_seconds"] >= 0
 
 

@@ -1,9 +1,10 @@
 import gzip
 
 import pytest
+from kafka.errors import KafkaTimeoutError
 
-from cli.replay import read_lines, user_of
-from shared.errors import BadInput
+from cli.replay import read_lines, replay, user_of
+from shared.errors import BadInput, NotReady
 
 
 def test_lines_come_without_their_breaks_from_plain_and_packed_files(tmp_path):
@@ -27,3 +28,14 @@ def test_a_user_s_lines_share_a_key():
     """The second of at least three fields; a line without one has no key."""
     assert user_of(b"2026-01-01T00:00:00,12,GET /rate/a=4") == b"12"
     assert user_of(b"hello, world") is None
+
+
+def test_a_kafka_that_is_away_is_said_in_one_sentence(monkeypatch):
+    """Where it should be, and that it is not there."""
+
+    def nobody(**_):
+        raise KafkaTimeoutError("no broker answers")
+
+    monkeypatch.setattr("cli.replay.KafkaProducer", nobody)
+    with pytest.raises(NotReady, match=r"Kafka at 127\.0\.0\.1:1"):
+        replay([b"line"], "127.0.0.1:1", "movielog")

@@ -17,5 +17,7 @@ def test_ratings_become_lines_that_the_parser_takes():
 
 
 def test_bad_lines_are_bad():
-    """Each of them ends in quarantine, for a reason of its own kind."""
-    assert set(kinds(BAD_LINES)) == {"quarantine"}
+    """Each of them ends in quarantine, and nearly every reason there is occurs."""
+    rows = [parse(line, Place("movielog", 0, 0, 1_795_000_000_000_000), Limits()) for line in BAD_LINES]
+    assert {row.kind for row in rows} == {"quarantine"}
+    assert len({row.reason for row in rows}) == len(rows)

@@ -55,6 +55,14 @@ def test_a_rating_off_the_scale_is_quarantined(text: str) -> None:
     assert row.reason in ("bad_rating", "rating_outside_scale")
 
 
+def test_a_scale_of_tenths_takes_every_tenth() -> None:
+    """Decimal steps are not binary fractions; each of the scale's own values is a rating all the same."""
+    limits = Limits(rating_min=0.0, rating_max=1.0, rating_step=0.1)
+    rows = [parse(f"2026-11-22T10:00:00,12,GET /rate/862=0.{n}".encode(), PLACE, limits) for n in range(10)]
+    assert [row.rating for row in rows] == [n / 10 for n in range(10)]
+    assert parse(b"2026-11-22T10:00:00,12,GET /rate/862=0.25", PLACE, limits).reason == "rating_outside_scale"
+
+
 def test_the_scale_is_configuration() -> None:
     """A site that rates from 1 to 10 says so, and 10 is a rating there and 0.5 is not."""
     limits = Limits(1, 10, 1)

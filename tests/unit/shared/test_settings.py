@@ -17,3 +17,17 @@ def test_the_rating_scale_comes_from_the_environment() -> None:
     """A site with another scale sets three variables."""
     settings = Settings.from_env(ENVIRONMENT | {"RATING_MIN": "1", "RATING_MAX": "10", "RATING_STEP": "1"})
     assert (settings.limits.rating_min, settings.limits.rating_max, settings.limits.rating_step) == (1, 10, 1)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"RATING_MIN": "5", "RATING_MAX": "1"}, "RATING_MIN"),
+        ({"DEADLINE_MS": "100", "RESERVE_MS": "100"}, "RESERVE_MS"),
+        ({"TRAIN_SEED": "-1"}, "TRAIN_SEED"),
+    ],
+)
+def test_settings_that_make_no_sense_together_are_refused(wrong: dict[str, str], named: str) -> None:
+    """A scale without an inside, or no time left for any model, is a mistake to name at start."""
+    with pytest.raises(BadSettings, match=named):
+        Settings.from_env(ENVIRONMENT | wrong)

@@ -60,6 +60,14 @@ def test_the_share_of_validation_is_what_was_asked_for():
     assert (split.train.n_ratings, split.validation.n_ratings) == (90, 10)
 
 
+@pytest.mark.parametrize(("early", "late", "n_train"), [(1, 0, 100), (85, 0, 85), (1, 5, 95), (89, 2, 89)])
+def test_ratings_of_one_moment_stay_together_on_the_side_that_is_nearer(early, late, n_train):
+    """Most of 100 ratings are of one moment: the border goes to that end of it which is nearer to the share."""
+    moments = [0] * early + [1] * (100 - early - late) + [2] * late
+    split = core.build(table([("1", f"m{n}", 3.0, moment) for n, moment in enumerate(moments)]), 0.1)
+    assert (split.train.n_ratings, split.validation.n_ratings) == (n_train, 100 - n_train)
+
+
 def test_ratings_of_one_moment_are_all_trained_on():
     """There is no newer half of one moment."""
     split = core.build(table([("1", "a", 3.0, 5), ("2", "a", 4.0, 5)]), 0.5)

@@ -48,6 +48,18 @@ def test_a_bad_model_is_rejected_and_not_served(deps):
     assert deps.channels.get("score-svd")["model_version"] == "good"
 
 
+def test_without_validation_ratings_a_model_is_rejected_and_said_so(deps):
+    """All ratings of one moment leave nothing to measure on: a report with the reason, not a crash."""
+    split = building.build(table([(user, movie, value, 5) for user, movie, value, _ in checkerboard(4)]), 0.2)
+    manifest = deps.manifest(kind="matrix", id=split.matrix_id, lake_version=3)
+    deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), manifest)
+    handle(dataclasses.replace(store(deps, "good", GOOD), matrix_id=split.matrix_id), deps)
+    (event,) = deps.publisher.events
+    assert (event.accepted, event.rmse) == (False, None)
+    assert "no validation rating" in event.reason
+    assert deps.channels.get("score-svd") == {}
+
+
 def test_a_repeated_event_says_what_the_report_says(deps):
     """Nothing is measured twice, and the verdict of the first time stands."""
     event = store(deps, "good", GOOD)

@@ -87,8 +87,8 @@ def test_an_unreadable_object_is_set_aside_not_lost(deps: Deps) -> None:
 
 
 def test_compaction_happens_on_the_way(tmp_path: Path) -> None:
-    """Small files are joined every so many versions, and readers see no difference."""
-    deps = fakes.deps(tmp_path, compact_every_versions="3")
+    """Small files are joined every so many folds, and readers see no difference."""
+    deps = fakes.deps(tmp_path, compact_every_folds="3")
     for offset in range(7):
         land(deps, offset)
         handle(Tick(), deps)
@@ -97,12 +97,16 @@ def test_compaction_happens_on_the_way(tmp_path: Path) -> None:
 
 
 def test_a_silent_kafka_is_told_to_the_source_and_made_good(deps: Deps) -> None:
-    """The rows are safe; the event is published when the source comes again with more."""
+    """The rows are safe, and the next fold's event speaks for them too."""
     land(deps, 1)
     deps.publisher.down = True  # type: ignore[attr-defined]
     with pytest.raises(NotReady):
         handle(Tick(), deps)
-    assert folded(deps) == [1]
+    deps.publisher.down = False  # type: ignore[attr-defined]
+    land(deps, 2)
+    handle(Tick(), deps)
+    assert folded(deps) == [1, 2]
+    assert deps.publisher.events == [LakeFolded(2, 1)]  # type: ignore[attr-defined]
 
 
 def test_through_the_framework(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> None:

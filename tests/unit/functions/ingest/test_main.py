@@ -45,7 +45,7 @@ def test_landing_is_announced(client: TestClient, deps: Deps) -> None:
         deadline = time.monotonic() + 5
         while len(events) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
-    first, *_, newest = deps.objects.keys("landing/")
+    first, *_, newest = deps.objects.objects  # type: ignore[attr-defined]
     assert events == [EventsLanded(first, 1), EventsLanded(newest, 1)]
 
 

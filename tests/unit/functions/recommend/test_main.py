@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ import pytest
 
 from shared import keys
 from tests import entry, fakes
+
+NONSENSE = {"700": b"not json", "701": b"null", "702": b"[]", "703": b'{"movies": null}'}
+CHANGES = {"800": {"movies": []}, "801": {"rung": "guessed"}, "802": {"movies": [7]}}
 
 
 class Score(BaseHTTPRequestHandler):
@@ -25,7 +29,7 @@ class Score(BaseHTTPRequestHandler):
         if user == "600":
             threading.Event().wait(1)
         body = {"movies": ["x", "y"], "scores": [5, 4], "rung": "personal", "model": "svd@v1", "revision": "r1"}
-        data = b"not json" if user == "700" else json.dumps(body | ({"movies": []} if user == "800" else {})).encode()
+        data = NONSENSE.get(user) or json.dumps(body | CHANGES.get(user, {})).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -78,6 +82,24 @@ def test_a_known_user_gets_personal_movies_as_plain_text(http):
     assert answer.headers["cache-control"] == "no-store"
 
 
+def test_a_store_that_is_away_from_the_start_costs_nobody_a_list(deps, monkeypatch):
+    """The packaged list answers until the bucket can be read."""
+    deps.objects.down = True
+    with entry.client("recommend", deps, monkeypatch) as http:
+        answer = http.get("/recommend/404?n=3")
+        assert (answer.status_code, answer.headers["x-marquee-model"]) == (200, "popular@none")
+
+
+def test_a_user_whom_only_the_other_model_knows_gets_personal_movies(deps, monkeypatch):
+    """The two models may stand on different matrices; the ladder asks both before it gives up."""
+    settings = deps.settings.model_copy(update={"score_svdpp_url": deps.settings.score_svd_url + "/unknown/404?"})
+    deps = dataclasses.replace(deps, settings=settings)
+    with entry.client("recommend", deps, monkeypatch) as http:
+        answers = [http.get(f"/recommend/{user}") for user in range(1, 30)]
+    assert {answer.headers["x-marquee-arm"] for answer in answers} == {"svd", "svdpp"}
+    assert {answer.headers["x-marquee-rung"] for answer in answers} == {"personal"}
+
+
 def test_json_when_asked_for(http):
     """The same facts as in the headers."""
     answer = http.get("/recommend/1", headers={"accept": "application/json", "x-request-id": "abc"})
@@ -85,7 +107,7 @@ def test_json_when_asked_for(http):
     assert answer.json()["request_id"] == "abc" == answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("user", ["404", "500", "600", "700", "800"])
+@pytest.mark.parametrize("user", ["404", "500", "600", *NONSENSE, *CHANGES])
 def test_whatever_score_does_there_is_a_list(http, user):
     """Unknown user, error, silence, nonsense, an empty list: popular movies, in time, never an error."""
     answer = http.get(f"/recommend/{user}?n=5")

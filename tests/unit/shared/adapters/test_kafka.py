@@ -105,6 +105,28 @@ def test_the_background_publisher_outlives_an_outage_and_sends_nothing_twice() -
     assert flaky.events == [0, 1, 2]
 
 
+def test_an_event_that_cannot_be_sent_does_not_stop_the_others() -> None:
+    """It is dropped and counted; whatever is wrong with it, the next one goes out."""
+
+    class Picky(MemoryPublisher):
+        def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
+            if any(event == "bad" for event, _ in keyed):
+                refused.set()
+                raise ValueError("cannot be encoded")
+            return super().publish_all(keyed)
+
+    refused = threading.Event()
+    before = telemetry.EVENTS_DROPPED._value.get()
+    picky = Picky()
+    later = LaterPublisher(picky)
+    later.publish("bad", "k")
+    assert refused.wait(30)
+    later.publish("good", "k")
+    later.close()
+    assert picky.events == ["good"]
+    assert telemetry.EVENTS_DROPPED._value.get() == before + 1
+
+
 def test_closing_sends_what_waits() -> None:
     """A function that is stopped loses no event that it has taken."""
     publisher = MemoryPublisher()
@@ -126,7 +148,7 @@ def test_a_full_buffer_drops_and_counts() -> None:
 
     entered, release = threading.Event(), threading.Event()
     stuck = Stuck()
-    before = telemetry.SERVED_LOST._value.get()
+    before = telemetry.EVENTS_DROPPED._value.get()
     later = LaterPublisher(stuck, capacity=1)
     later.publish(1, "k")
     entered.wait(30)
@@ -135,4 +157,4 @@ def test_a_full_buffer_drops_and_counts() -> None:
     release.set()
     later.close()
     assert stuck.events == [1, 2]
-    assert telemetry.SERVED_LOST._value.get() == before + 1
+    assert telemetry.EVENTS_DROPPED._value.get() == before + 1

@@ -70,6 +70,13 @@ def test_a_store_that_ignores_conditions_is_refused(bucket: s3.Bucket, monkeypat
         bucket.refuse_if_unconditional()
 
 
+def test_a_store_that_ignores_tags_is_refused(bucket: s3.Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a stale state can be replaced, channels would lose updates."""
+    monkeypatch.setattr(s3.Bucket, "put_if", lambda self, key, data, _: self.put(key, data))
+    with pytest.raises(BadSettings, match="If-Match"):
+        bucket.refuse_if_unconditional()
+
+
 def test_a_store_that_is_away_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:
     """A refused connection means: come back later."""
     for key in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
