@@ -79,7 +79,7 @@ def logs(
     stack = Stack(Machine.from_env())
     if name and name not in stack.parts:
         raise BadInput(f"there is no process {name!r}; there are {', '.join(stack.parts)}")
-    files = [path for each in ([name] if name else stack.parts) if (path := stack.log(each)).exists()]
+    files = [path for each in ([name] if name else stack.parts) if (path := stack.machine.log(each)).exists()]
     if not files:
         raise BadInput(f"no logs in {stack.machine.logs}; `marquee up` makes some")
     subprocess.run(["tail", f"--lines={lines}", *(["--follow"] if follow else []), "--", *map(str, files)], check=False)

@@ -85,6 +85,10 @@ class Machine:
         """The folder of all logs."""
         return self.home / "logs"
 
+    def log(self, name: str) -> Path:
+        """Return the log file of a process."""
+        return self.logs / f"{name}.log"
+
     @property
     def data(self) -> Path:
         """The folder of what Kafka and the S3 store keep."""

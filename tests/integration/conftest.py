@@ -19,10 +19,11 @@ from infra.local.stack import Stack, running
 from shared import bootstrap
 from shared.adapters.lake import DeltaLake
 from shared.errors import NotReady
+from shared.events import MOVIELOG
 from shared.settings import Settings
 
 PORT_OFFSET = 20_000
-LINES = "movielog"
+BAD_IDS = ("0", "-1", "abc", "%D9%A1%D9%A2", "1e9", "%2e%2e%2f", "9" * 10_000)
 
 
 @dataclass
@@ -45,9 +46,9 @@ class Marquee:
         return bootstrap.lake(Settings.from_env(self.environment), self.environment)
 
     def send(self, lines: Iterable[bytes], rate: float | None = None) -> int:
-        return replay(lines, self.environment["KAFKA_BOOTSTRAP"], LINES, rate)
+        return replay(lines, self.environment["KAFKA_BOOTSTRAP"], MOVIELOG, rate)
 
-    def ends(self, topic: str = LINES) -> dict[int, int]:
+    def ends(self, topic: str = MOVIELOG) -> dict[int, int]:
         """Return the next offset of each partition."""
         consumer = KafkaConsumer(bootstrap_servers=self.environment["KAFKA_BOOTSTRAP"])
         try:
@@ -59,7 +60,7 @@ class Marquee:
     def rows(self, kind: str, since: dict[int, int], *columns: str) -> list[dict]:  # type: ignore[type-arg]
         """Return a kind's rows of the log from offsets on, as readers of the lake see them."""
         found = self.lake.read(kind, columns).to_pylist()
-        return [row for row in found if row["topic"] == LINES and row["offset"] >= since[row["partition"]]]
+        return [row for row in found if row["topic"] == MOVIELOG and row["offset"] >= since[row["partition"]]]
 
     @contextmanager
     def asking(self) -> Iterator["Asker"]:
@@ -93,14 +94,14 @@ class Asker:
         self._thread.join()
 
     def _run(self) -> None:
-        users: Sequence[str] = ["1", "2", "17", "999999", "0", "-1", "abc", "1e9", "%2e%2e%2f", "9" * 5_000]
+        users: Sequence[str] = ["1", "2", "17", "999999", *BAD_IDS]
         while not self._stop.is_set():
             for user in users:
                 self._ask(user)
                 time.sleep(0.02)
 
     def _ask(self, user: str) -> None:
-        good = user.isdigit() and int(user[:4]) > 0 and len(user) < 18
+        good = user not in BAD_IDS
         try:
             with urllib.request.urlopen(f"{self.url}/recommend/{user}", timeout=10) as answer:
                 status, text = answer.status, answer.read().decode()

@@ -1,0 +1,101 @@
+"""Drive supervisor (supervisord.org) over its own socket."""
+
+import hashlib
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import urllib.error
+from collections.abc import Collection, Mapping
+from configparser import RawConfigParser
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from xmlrpc.client import Fault, ServerProxy
+
+from supervisor.xmlrpc import SupervisorTransport
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from infra.local.machine import ROOT, Machine
+from infra.local.parts import Part
+from shared.errors import BadInput
+
+_UNREACHABLE: Final = (OSError, urllib.error.URLError)
+
+
+@dataclass(frozen=True)
+class Supervisord:
+    """The supervisor of one machine."""
+
+    machine: Machine
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the supervisor runs."""
+        with suppress(*_UNREACHABLE, Fault):
+            return bool(self.ask("getState")["statecode"] == 1)
+        return False
+
+    def start(self, parts: Collection[Part], environment: Mapping[str, str]) -> None:
+        """Start the supervisor, which starts no part by itself. Raises: BadInput with its own words."""
+        path = self.machine.config / "supervisord.conf"
+        with path.open("w") as file:
+            self._conf(parts).write(file)
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]
+        kept = ("HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE")
+        whole = {name: os.environ[name] for name in kept if name in os.environ} | dict(environment)
+        done = subprocess.run(command, cwd=ROOT, env=whole, capture_output=True, text=True)
+        if done.returncode:
+            raise BadInput(f"the supervisor does not start: {done.stdout}{done.stderr}")
+        answers = retry_if_result(lambda is_up: not is_up)
+        Retrying(retry=answers, stop=stop_after_delay(20), wait=wait_fixed(0.1))(lambda: self.is_up)
+
+    def ask(self, method: str, *arguments: Any) -> Any:
+        """Call a method of the supervisor."""
+        transport = SupervisorTransport(None, None, f"unix://{self.socket}")
+        with ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(*arguments)
+
+    @property
+    def socket(self) -> Path:
+        """The supervisor's socket, under a short name: a socket's path has room for 107 bytes only."""
+        name = hashlib.sha256(str(self.machine.home).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"marquee-{os.getuid()}-{name}.sock"
+
+    def _conf(self, parts: Collection[Part]) -> RawConfigParser:
+        conf = RawConfigParser()
+        conf.optionxform = str  # type: ignore[assignment,method-assign]
+        conf["supervisord"] = {
+            "logfile": str(self.machine.logs / "supervisord.log"),
+            "pidfile": str(self.machine.config / "supervisord.pid"),
+            "childlogdir": str(self.machine.logs),
+            "silent": "true",
+        }
+        conf["unix_http_server"] = {"file": str(self.socket), "chmod": "0700"}
+        conf["rpcinterface:supervisor"] = {
+            "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+        }
+        for part in parts:
+            conf[f"program:{part.name}"] = {
+                "command": _escape(shlex.join(part.command)),
+                "directory": str(ROOT),
+                "environment": ",".join(f'{k}="{_escape(v)}"' for k, v in part.environment.items()),
+                "autostart": "false",
+                "autorestart": "true",
+                "startsecs": "2",
+                "startretries": "100",  # with supervisor's back-off: a second more after each failure
+                "stopwaitsecs": str(part.seconds_to_stop),
+                "stopasgroup": "true",
+                "killasgroup": "true",
+                "redirect_stderr": "true",
+                "stdout_logfile": str(self.machine.log(part.name)),
+                "stdout_logfile_maxbytes": "20MB",
+                "stdout_logfile_backups": "2",
+            }
+        return conf
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
