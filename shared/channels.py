@@ -5,12 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import structlog
+
 from shared import keys
 from shared.artifacts import dumps
-from shared.errors import Conflict, Corrupt, NotFound
+from shared.errors import Conflict, NotFound
 from shared.ports import ObjectStore
 
 _TRIES: Final = 5
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -20,33 +24,26 @@ class Channels:
     objects: ObjectStore
 
     def get(self, service: str) -> dict[str, Any]:
-        """Return the state; empty if there is none yet. Raises: Corrupt, NotReady."""
-        try:
-            return _loads(service, self.objects.get(keys.channel(service)).data)
-        except NotFound:
-            return {}
+        """Return the state; empty if there is none yet or it cannot be read. Raises: NotReady."""
+        return self._standing(service)[0]
 
     def update(
         self, service: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
     ) -> Mapping[str, Any]:
         """Replace the state by what `change` makes of it (None: leave it), and return what stands.
 
-        `change` runs again on the newer state when somebody else wrote in between.
-        Raises: Conflict after five such races; Corrupt; NotReady.
+        `change` runs again on the newer state when somebody else wrote in between. A state that cannot be read counts
+        as none and is replaced. Raises: Conflict after five such races; NotReady.
         """
         key = keys.channel(service)
         for _ in range(_TRIES):
-            try:
-                standing = self.objects.get(key)
-            except NotFound:
-                standing = None
-            state = _loads(service, standing.data) if standing else {}
+            state, tag = self._standing(service)
             wanted = change(state)
             if wanted is None:
                 return state
             try:
-                if standing:
-                    self.objects.put_if(key, dumps(wanted), standing.tag)
+                if tag:
+                    self.objects.put_if(key, dumps(wanted), tag)
                 else:
                     self.objects.put_new(key, dumps(wanted))
             except (Conflict, NotFound):
@@ -54,12 +51,17 @@ class Channels:
             return wanted
         raise Conflict(f"{key}: others kept writing")
 
-
-def _loads(service: str, data: bytes) -> dict[str, Any]:
-    try:
-        state = json.loads(data)
-    except ValueError:
-        raise Corrupt(f"channel of {service}: not JSON") from None
-    if not isinstance(state, dict):
-        raise Corrupt(f"channel of {service}: not a JSON object")
-    return state
+    def _standing(self, service: str) -> tuple[dict[str, Any], str | None]:
+        """Return the state and the tag of what stands; no tag if nothing does."""
+        try:
+            data, tag = self.objects.get(keys.channel(service))
+        except NotFound:
+            return {}, None
+        try:
+            state = json.loads(data)
+        except ValueError:
+            state = None
+        if isinstance(state, dict):
+            return state, tag
+        log.warning("channel_unreadable", service=service, bytes=repr(data[:1000]))
+        return {}, tag

@@ -22,7 +22,7 @@ class NotReady(MarqueeError):
 
 
 class NotFound(MarqueeError):
-    """There is no object of that name."""
+    """There is no object of that name. In an event that names one: answered 400, as it was stored before."""
 
 
 class Conflict(MarqueeError):

@@ -112,7 +112,7 @@ PIPELINE = (EventsLanded, LakeFolded, MatrixBuilt, ModelTrained, ModelEvaluated,
 E = TypeVar("E")
 
 
-def decode(kind: type[E], data: bytes) -> E:
+def decode(kind: type[E], data: bytes | str) -> E:
     """Return the event that JSON bytes say. Raises: BadEvent naming every wrong field."""
     try:
         return TypeAdapter(kind).validate_json(data)

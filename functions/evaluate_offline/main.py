@@ -11,7 +11,7 @@ from functions.evaluate_offline import core
 from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.artifacts import dumps
-from shared.errors import Corrupt, NotFound
+from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ModelEvaluated, ModelTrained
 from shared.matrix import Split
 from shared.model import FactorModel, best
@@ -35,7 +35,7 @@ def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
     if report["accepted"]:
         state = {
             "model_version": event.model_version,
-            "matrix_id": event.matrix_id,
+            "matrix_id": report["matrix_id"],
             "lake_version": report["lake_version"],
             "updated_at": deps.now().isoformat(),
         }
@@ -45,6 +45,8 @@ def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
 def evaluate(event: ModelTrained, standing: Mapping[str, Any], deps: bootstrap.Deps) -> dict[str, Any]:
     """Measure the model on the newest ratings, which it has not seen, and store the report with the gate's word."""
     artifact = deps.artifacts.get(keys.model(event.algorithm, event.model_version))
+    if artifact.manifest.made_from != keys.matrix(event.matrix_id):
+        raise BadEvent(f"model {event.model_version} was not made from matrix {event.matrix_id}")
     split = Split.from_files(event.matrix_id, deps.artifacts.get(keys.matrix(event.matrix_id)).files)
     model = FactorModel.from_files(artifact.files)
     report = {
@@ -52,6 +54,7 @@ def evaluate(event: ModelTrained, standing: Mapping[str, Any], deps: bootstrap.D
         "algorithm": event.algorithm,
         "model_version": event.model_version,
         "lake_version": artifact.manifest.lake_version,
+        "matrix_id": event.matrix_id,
         "fit_seconds": artifact.manifest.metrics["fit_seconds"],
         "rank_ms": rank_ms(model),
         "model_bytes": sum(facts.size for facts in artifact.manifest.files.values()),

@@ -24,10 +24,11 @@ def rows_of(key: str, data: bytes) -> pa.Table:
         raise Corrupt("not the bytes that its name vouches for")
     try:
         table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # text that is not UTF-8 would make the whole lake unreadable
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise Corrupt(f"not parquet: {error}") from error
     if not table.schema.equals(SCHEMA):
-        raise Corrupt(f"columns {table.schema.names} are not a landed object's")
+        raise Corrupt("columns that are not a landed object's")
     return table
 
 

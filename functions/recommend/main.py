@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -23,10 +23,11 @@ from shared.adapters.kafka import LaterPublisher
 from shared.errors import BadInput
 from shared.events import RecommendationServed
 from shared.matrix import POPULARITY
-from shared.recommendation import Recommendation
+from shared.recommendation import MovieId, Recommendation
 
 _BEFORE_THE_FIRST_MATRIX = Path(__file__).with_name("popular.json")
 _POOL = 256
+_MOVIES = TypeAdapter(list[MovieId])
 
 
 class Popular(NamedTuple):
@@ -71,7 +72,9 @@ class Recommend:
                 return found
         popular = self.popular.get()
         movies = core.popular(popular.movies, ask.n, ask.exclude)
-        return core.Answer(movies, "popular", f"popular@{popular.matrix_id}", settings.k_revision)
+        return core.Answer(
+            movies or popular.movies[: ask.n], "popular", f"popular@{popular.matrix_id}", settings.k_revision
+        )
 
     async def score(self, arm: str, ask: core.Ask, timeout_ms: float) -> core.Answer | None:
         """Return what a model recommends, or None if it does not know the user."""
@@ -90,7 +93,7 @@ def fetch_popular(deps: bootstrap.Deps, held: Popular) -> Popular:
     matrix_id = deps.channels.get(keys.MATRIX_CHANNEL).get("matrix_id", held.matrix_id)
     if matrix_id == held.matrix_id:
         return held
-    movies = json.loads(deps.artifacts.get_file(keys.matrix(matrix_id), POPULARITY))
+    movies = _MOVIES.validate_json(deps.artifacts.get_file(keys.matrix(matrix_id), POPULARITY))
     return Popular(matrix_id, movies or held.movies)
 
 

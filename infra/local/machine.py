@@ -45,11 +45,15 @@ PORTS: Final[Mapping[str, int]] = {
 }
 """Every port that is listened on, all on loopback; `MARQUEE_PORT_OFFSET` moves them together."""
 
+DEAD_LETTERS: Final = "marquee.deadletter"
+LARGEST_BYTES: Final = 64 * 2**20
+"""The largest dead letter: a record may be small in Kafka and large once it is unpacked."""
+
 TOPICS: Final[Mapping[str, int]] = {
     **{event.type: 1 for event in PIPELINE},
     RecommendationServed.type: 4,
     MOVIELOG: 4,
-    "marquee.deadletter": 1,
+    DEAD_LETTERS: 1,
 }
 """Every topic and its number of partitions."""
 

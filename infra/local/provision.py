@@ -13,7 +13,7 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from infra.local.machine import KAFKA_JARS, TOPICS, Machine
+from infra.local.machine import DEAD_LETTERS, KAFKA_JARS, LARGEST_BYTES, TOPICS, Machine
 from shared.adapters.s3 import client
 from shared.errors import BadInput
 
@@ -57,7 +57,9 @@ def write_config(machine: Machine) -> None:
         ],
         "actions": ["Admin", "Read", "Write", "List", "Tagging"],
     }
-    (machine.config / "s3.json").write_text(json.dumps({"identities": [identity]}))
+    secret = machine.config / "s3.json"
+    secret.touch(mode=0o600)
+    secret.write_text(json.dumps({"identities": [identity]}))
     properties = machine.config / "kafka.properties"
     properties.write_text(
         _KAFKA.format(
@@ -85,7 +87,12 @@ def create_topics(bootstrap: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         there = set(admin.list_topics())
-        missing = [NewTopic(name, partitions, 1) for name, partitions in TOPICS.items() if name not in there]
+        largest = {DEAD_LETTERS: {"max.message.bytes": str(LARGEST_BYTES)}}
+        missing = [
+            NewTopic(name, partitions, 1, topic_configs=largest.get(name, {}))
+            for name, partitions in TOPICS.items()
+            if name not in there
+        ]
         if missing:
             admin.create_topics(missing)
     except TopicAlreadyExistsError:

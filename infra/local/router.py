@@ -92,10 +92,12 @@ def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, A
         "match": {"prefix": "/"},
         "route": {
             "weighted_clusters": {"clusters": weighted},
-            "timeout": "5s",
+            "timeout": "2s",
             "retry_policy": {
                 "retry_on": "connect-failure,refused-stream,reset",  # all that is routed is GET
                 "num_retries": 2,
+                "per_try_timeout": "0.8s",  # a process that hangs; recommend itself answers within 0.6 s
+                "host_selection_retry_max_attempts": 5,
                 "retry_host_predicate": [
                     {
                         "name": "other-process",
@@ -112,6 +114,7 @@ def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, A
         "stat_prefix": service,
         "use_remote_address": True,
         "preserve_external_request_id": True,
+        "http_protocol_options": {"accept_http_10": True},
         "route_config": {"virtual_hosts": [{"name": service, "domains": ["*"], "routes": [route]}]},
         "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
     }
@@ -129,7 +132,7 @@ def _cluster(target: Target) -> dict[str, Any]:
         "@type": _TYPE + "config.cluster.v3.Cluster",
         "name": target.revision,
         "connect_timeout": "0.25s",
-        "lb_policy": "LEAST_REQUEST",
+        "lb_policy": "ROUND_ROBIN",
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions",

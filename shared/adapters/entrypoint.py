@@ -5,6 +5,7 @@ that returns one of the applications made here gets routes on that single target
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -21,7 +22,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from shared import telemetry
-from shared.errors import BadEvent, Conflict, MarqueeError, NotReady
+from shared.errors import BadEvent, Conflict, Corrupt, MarqueeError, NotFound, NotReady
 from shared.events import decode
 
 MAX_BODY_BYTES: Final = 8 * 2**20  # a Kafka record is at most 1 MiB by default
@@ -38,7 +39,13 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_STATUS: Final[dict[type[MarqueeError], int]] = {BadEvent: 400, Conflict: 409, NotReady: 503}
+_STATUS: Final[dict[type[MarqueeError], int]] = {
+    BadEvent: 400,
+    NotFound: 400,  # all that an event names was stored before it was published
+    Corrupt: 400,
+    Conflict: 409,
+    NotReady: 503,
+}
 
 
 class Once(Generic[T]):
@@ -105,7 +112,7 @@ def event_app(deps: Callable[[], Any], handlers: Mapping[type, Callable[[Any, An
         try:
             event = _cloud_event(request, await body(request))
             kind, handler = _handler_of(event, kinds)
-            payload = decode(kind, event.data or b"{}")
+            payload = decode(kind, _data(event))
         except BadEvent as error:
             log.warning("event_refused", reason=str(error))
             telemetry.HANDLED.labels("unknown", 400).inc()
@@ -179,8 +186,15 @@ def _cloud_event(request: Request, data: bytes) -> CloudEvent:
         raise BadEvent(f"not a CloudEvent: {error}") from error
 
 
+def _data(event: CloudEvent) -> bytes | str:
+    """Return the payload's JSON; in structured mode the SDK has parsed it with the envelope."""
+    if isinstance(event.data, bytes | str):
+        return event.data or b"{}"
+    return json.dumps({} if event.data is None else event.data)
+
+
 def _handler_of(event: CloudEvent, kinds: Mapping[str, Any]) -> Any:
     try:
         return kinds[event["type"]]
-    except KeyError:
+    except (KeyError, TypeError):
         raise BadEvent(f"no handler for events of type {str(event['type'])[:80]!r}") from None

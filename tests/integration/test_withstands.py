@@ -7,7 +7,9 @@ import time
 import urllib.request
 
 import pytest
+from kafka import KafkaProducer
 
+from shared.events import MOVIELOG
 from tests.integration.conftest import Marquee, wait
 
 pytestmark = pytest.mark.slow
@@ -115,6 +117,20 @@ def test_bad_lines_are_kept_with_their_reason_and_stall_nothing(marquee: Marquee
     kept = sorted((row["raw"], row["reason"]) for row in marquee.rows("quarantine", since, "raw", "reason"))
     assert kept == sorted(bad)
     assert ingest_failures(marquee) == failed
+
+
+def test_records_of_odd_making_stop_nothing(marquee: Marquee) -> None:
+    """Any compression, times before the year 1 and after 9999, an empty key, a header of bytes: all arrive."""
+    since = marquee.ends()
+    times = (None, -62_135_596_800_001, 2**62, 0)
+    for number, compression in enumerate(("gzip", "lz4", "snappy", "zstd")):
+        producer = KafkaProducer(
+            bootstrap_servers=marquee.environment["KAFKA_BOOTSTRAP"], compression_type=compression, acks="all"
+        )
+        line = rating_lines(1, f"odd{number}")[0]
+        producer.send(MOVIELOG, line, key=b"", headers=[("a", b"\xff\x00")], timestamp_ms=times[number]).get(20)
+        producer.close()
+    wait(lambda: arrived(marquee, since, 4), 30, "4 rows")
 
 
 def ingest_failures(marquee: Marquee) -> list[str]:

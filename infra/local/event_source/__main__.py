@@ -20,6 +20,7 @@ from infra.local.event_source import config, ping_source
 from infra.local.event_source.delivery import DeadLetters, HttpDeadLetters, KafkaDeadLetters, deliver, post
 from infra.local.event_source.kafka_source import Source
 from infra.local.event_source.message import Message
+from infra.local.machine import LARGEST_BYTES
 from shared.errors import BadSettings
 
 log = structlog.get_logger()
@@ -88,7 +89,9 @@ class _Letters:
         sink = delivery.dead_letter_sink
         if sink.ref is None:
             return HttpDeadLetters(self._http, sink.uri or "", delivery.timeout.total_seconds())
-        self._producer = self._producer or KafkaProducer(bootstrap_servers=self._bootstrap, acks="all")
+        self._producer = self._producer or KafkaProducer(
+            bootstrap_servers=self._bootstrap, acks="all", compression_type="gzip", max_request_size=LARGEST_BYTES
+        )
         return KafkaDeadLetters(self._producer, self._topics[sink.ref.name])
 
     def close(self) -> None:

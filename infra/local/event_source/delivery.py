@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import aiohttp
 import structlog
+from kafka.errors import MessageSizeTooLargeError
 from prometheus_client import Counter, Histogram
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_exponential
 
@@ -19,6 +20,7 @@ SECONDS: Final = Histogram("marquee_source_settle_seconds", "Seconds from readin
 
 _AGAIN: Final = {404, 408, 409, 429}
 _LONGEST_SECONDS: Final = 3600
+_CUT_BYTES: Final = 100_000
 _NO_HEADERS_OF_ITS_OWN: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 log = structlog.get_logger()
@@ -126,4 +128,13 @@ class KafkaDeadLetters(NamedTuple):
 
     def _put(self, message: Message) -> None:
         value, headers = to_record(message)
+        try:
+            self._send(value, headers)
+        except (
+            MessageSizeTooLargeError
+        ):  # it will not get smaller: what fits is kept, and its place says where the rest is
+            log.warning("dead_letter_cut", n_bytes=len(value or b""), event_id=message.headers.get("ce-id"))
+            self._send((value or b"")[:_CUT_BYTES], [*headers, ("cut", str(len(value or b"")).encode())])
+
+    def _send(self, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
         self.producer.send(self.topic, value=value, headers=headers).get(timeout=30)

@@ -5,7 +5,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 import structlog
@@ -23,6 +22,7 @@ IN_FLIGHT: Final = 50
 _AHEAD: Final = 500
 _COMMIT_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 2.0
+_HANGS_SECONDS: Final = 60.0
 
 log = structlog.get_logger()
 
@@ -43,6 +43,7 @@ class Source:
         self._order: dict[TopicPartition, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._queue: asyncio.Queue[tuple[Record, float]] = asyncio.Queue()
         self._reading = False
+        self._heard = time.monotonic()
 
     @property
     def is_reading(self) -> bool:
@@ -52,14 +53,21 @@ class Source:
     async def run(self) -> None:
         """Deliver until cancelled; then commit what is settled and leave the group. Raises what ends the reading."""
         loop = asyncio.get_running_loop()
-        reader = loop.run_in_executor(ThreadPoolExecutor(1, f"read-{self._name}"), self._read_for_ever, loop)
-        workers = asyncio.gather(*(self._work() for _ in range(IN_FLIGHT)))
+        reader = threading.Thread(target=self._read_for_ever, args=(loop,), name=f"read-{self._name}", daemon=True)
+        reader.start()
+        tasks = asyncio.gather(self._watch(reader), *(self._work() for _ in range(IN_FLIGHT)))
         try:
-            await asyncio.gather(asyncio.shield(reader), workers)
+            await tasks
         finally:
-            workers.cancel()
+            tasks.cancel()
             self._stop.set()
-            await asyncio.wait([reader], timeout=10)
+            await asyncio.to_thread(reader.join, 10)
+
+    async def _watch(self, reader: threading.Thread) -> None:
+        """Raise when the reader has died or hangs in Kafka's client, so that the process ends and is started again."""
+        while reader.is_alive() and time.monotonic() - self._heard < _HANGS_SECONDS:
+            await asyncio.sleep(1)
+        raise RuntimeError(f"{self._name}: the reader {'hangs' if reader.is_alive() else 'has died'}")
 
     async def _work(self) -> None:
         while True:
@@ -80,6 +88,7 @@ class Source:
 
     def _read_for_ever(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._stop.is_set():
+            self._heard = time.monotonic()
             try:
                 self._read(loop)
             except KafkaError as error:
@@ -104,6 +113,7 @@ class Source:
             consumer.subscribe(self._spec.spec.topics)
             committed_at = time.monotonic()
             while not self._stop.is_set():
+                self._heard = time.monotonic()
                 self._hold_back(consumer)
                 found = consumer.poll(timeout_ms=20 if self._n_open() else 200)
                 self._keep(consumer.assignment())

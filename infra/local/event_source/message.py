@@ -21,6 +21,7 @@ _DATA: Final = {"data", "data_base64", "datacontenttype"}
 _ATTRIBUTE: Final = re.compile(r"[a-z0-9]+")
 _NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]")
 _ERROR_DATA_BYTES: Final = 1024
+_LATEST: Final = 253_402_300_799_999  # the end of the year 9999, in milliseconds: brokers take any number
 
 Headers = dict[str, str]
 
@@ -89,7 +90,7 @@ def to_record(sent: Message) -> tuple[bytes | None, list[tuple[str, bytes]]]:
 
 
 def _plain(record: Record, headers: Mapping[str, str], source: str) -> Message:
-    moment = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    moment = datetime.fromtimestamp(min(max(record.timestamp, 0), _LATEST) / 1000, UTC)
     event = {
         "ce-specversion": "1.0",
         "ce-id": f"partition:{record.partition}/offset:{record.offset}",

@@ -7,6 +7,7 @@ from functions.build_matrix import core as building
 from functions.evaluate_offline.main import handle
 from functions.train import core as training
 from shared import keys
+from shared.errors import BadEvent
 from shared.events import ModelTrained
 from tests import fakes
 from tests.ratings import checkerboard, table
@@ -24,10 +25,10 @@ def deps(tmp_path):
     return deps
 
 
-def store(deps, version, model, lake_version=3):
-    facts = {"made_from": keys.matrix(SPLIT.matrix_id), "metrics": {"fit_seconds": 1.0}, "lake_version": lake_version}
+def store(deps, version, model, lake_version=3, matrix_id=SPLIT.matrix_id):
+    facts = {"made_from": keys.matrix(matrix_id), "metrics": {"fit_seconds": 1.0}, "lake_version": lake_version}
     deps.artifacts.put(keys.model("svd", version), model.to_files(), deps.manifest(kind="model", id=version, **facts))
-    return ModelTrained("svd", version, SPLIT.matrix_id)
+    return ModelTrained("svd", version, matrix_id)
 
 
 def test_a_good_model_is_accepted_and_served(deps):
@@ -53,10 +54,18 @@ def test_without_validation_ratings_a_model_is_rejected_and_said_so(deps):
     split = building.build(table([(user, movie, value, 5) for user, movie, value, _ in checkerboard(4)]), 0.2)
     manifest = deps.manifest(kind="matrix", id=split.matrix_id, lake_version=3)
     deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), manifest)
-    handle(dataclasses.replace(store(deps, "good", GOOD), matrix_id=split.matrix_id), deps)
+    handle(store(deps, "good", GOOD, matrix_id=split.matrix_id), deps)
     (event,) = deps.publisher.events
     assert (event.accepted, event.rmse) == (False, None)
     assert "no validation rating" in event.reason
+    assert deps.channels.get("score-svd") == {}
+
+
+def test_a_model_is_never_measured_on_a_matrix_it_was_not_made_from(deps):
+    """A forged event cannot choose the ratings that a model is judged by."""
+    event = dataclasses.replace(store(deps, "good", GOOD), matrix_id="another")
+    with pytest.raises(BadEvent, match="not made from"):
+        handle(event, deps)
     assert deps.channels.get("score-svd") == {}
 
 

@@ -2,6 +2,7 @@ import asyncio
 import dataclasses
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -174,6 +175,23 @@ def test_popular_movies_follow_the_newest_matrix(http, deps):
         if answer.headers["x-marquee-model"] == "popular@m1":
             break
     assert answer.text == "p1,p2\n"
+
+
+@pytest.mark.parametrize("stored", [b"[]", b"[1, 2]", b"null", b"{"])
+def test_a_popularity_list_that_is_none_is_not_used(http, deps, stored):
+    """An empty or nonsensical list of a matrix never takes the place of one that has movies."""
+    deps.artifacts.put(keys.matrix("m2"), {"popularity.json": stored}, deps.manifest(kind="matrix", id="m2"))
+    deps.channels.update("build_matrix", lambda _: {"matrix_id": "m2"})
+    time.sleep(0.2)
+    assert len(http.get("/recommend/404").text.split(",")) == 20
+
+
+def test_excluding_everything_still_gives_a_list(http, deps):
+    """Where nothing is left, what was excluded is better than nothing."""
+    deps.artifacts.put(keys.matrix("m3"), {"popularity.json": b'["a", "b"]'}, deps.manifest(kind="matrix", id="m3"))
+    deps.channels.update("build_matrix", lambda _: {"matrix_id": "m3"})
+    time.sleep(0.2)
+    assert http.get("/recommend/404?exclude=a,b").text == "a,b\n"
 
 
 def test_only_get_is_answered(http):

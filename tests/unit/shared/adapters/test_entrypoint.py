@@ -5,7 +5,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from shared.adapters.entrypoint import MAX_BODY_BYTES, Once, event_app
-from shared.errors import BadEvent, Conflict, NotFound, NotReady
+from shared.errors import BadEvent, Conflict, Corrupt, NotFound, NotReady
 from shared.events import MatrixBuilt
 
 HEADERS = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": MatrixBuilt.type}
@@ -24,12 +24,13 @@ def test_a_good_event_is_handled_with_the_dependencies() -> None:
     assert seen == [(MatrixBuilt("m", 1, 2), "deps")]
 
 
-def test_a_structured_event_is_the_same_event() -> None:
-    """The attributes may be in the body as well."""
+@pytest.mark.parametrize("content_type", [b"", b'"datacontenttype":"application/json",'])
+def test_a_structured_event_is_the_same_event(content_type: bytes) -> None:
+    """The attributes may be in the body as well, and say what the data is or not."""
     seen = []
     body = (
-        b'{"specversion":"1.0","id":"1","source":"/x","type":"marquee.matrix.built",'
-        b'"data":{"matrix_id":"m","lake_version":1,"n_ratings":2}}'
+        b'{"specversion":"1.0","id":"1","source":"/x","type":"marquee.matrix.built",' + content_type + b'"data":'
+        b'{"matrix_id":"m","lake_version":1,"n_ratings":2}}'
     )
     answer = serve(lambda event, _: seen.append(event)).post(
         "/", content=body, headers={"content-type": "application/cloudevents+json"}
@@ -43,7 +44,8 @@ def test_a_structured_event_is_the_same_event() -> None:
         (BadEvent("x"), 400),
         (Conflict("x"), 409),
         (NotReady("x"), 503),
-        (NotFound("x"), 500),
+        (NotFound("x"), 400),
+        (Corrupt("x"), 400),
         (ValueError("x"), 500),
     ],
 )
@@ -71,6 +73,7 @@ def test_the_status_tells_the_source_what_to_do(error: Exception, status: int) -
             b'{"specversion":"1.0","id":"1","source":"x","type":"marquee.matrix.built","data_base64":"!"}',
         ),
         (HEADERS, b"x" * (MAX_BODY_BYTES + 1)),
+        ({"content-type": "application/cloudevents+json"}, b'{"specversion":"1.0","id":"1","source":"x","type":[]}'),
     ],
 )
 def test_what_is_no_event_of_ours_is_refused(headers: dict[str, str], body: bytes) -> None:

@@ -4,9 +4,10 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from kafka.errors import MessageSizeTooLargeError
 
 from infra.local.event_source.config import Delivery, Sink
-from infra.local.event_source.delivery import HttpDeadLetters, deliver
+from infra.local.event_source.delivery import HttpDeadLetters, KafkaDeadLetters, deliver
 from infra.local.event_source.message import Message
 
 DELIVERY = Delivery(
@@ -126,3 +127,28 @@ async def test_dead_letters_can_go_to_a_uri():
     finally:
         await server.close()
     assert [body for _, body in seen] == [b"x", b"x"]
+
+
+async def test_a_dead_letter_that_kafka_finds_too_large_is_cut_not_tried_for_ever():
+    """Its beginning and its headers are kept, with the size it had: enough to find the record itself."""
+
+    class Producer:
+        def __init__(self):
+            self.kept = []
+
+        def send(self, topic, value, headers):
+            if len(value) > 1_000_000:
+                raise MessageSizeTooLargeError("too large")
+            self.kept.append((topic, value, headers))
+            return self
+
+        def get(self, timeout):
+            assert timeout > 0
+
+    producer = Producer()
+    letters = KafkaDeadLetters(producer, "dead")
+    await letters.put(Message({"ce-id": "1"}, b"y" * 2_000_000))
+    await letters.put(EVENT)
+    (topic, value, headers), whole = producer.kept
+    assert (topic, set(value), headers) == ("dead", {ord("y")}, [("ce_id", b"1"), ("cut", b"2000000")])
+    assert whole == ("dead", b"x", [("ce_id", b"1")])

@@ -50,12 +50,13 @@ def test_a_tick_is_a_ping_source_s():
     st.one_of(st.none(), st.binary(max_size=60)),
     st.lists(st.tuples(st.text(max_size=12), st.one_of(st.none(), st.binary(max_size=20))), max_size=3),
     st.sampled_from([b"", b"application/cloudevents+json"]),
+    st.integers(-(2**63), 2**63 - 1),
 )
-def test_any_record_gives_a_request_that_http_can_carry(key, value, extra, content_type):
+def test_any_record_gives_a_request_that_http_can_carry(key, value, extra, content_type, timestamp):
     """Whatever a producer writes, headers are printable ASCII on one line, and the place is Kafka's own."""
     extra += [("ce_" + name, data) for name, data in extra] + [("ce_specversion", b"1.0")] * len(extra)
     headers = [*extra, ("content-type", content_type), ("ce_knativekafkaoffset", b"999")]
-    sent = message(Record("t", 1, 2, 0, key, value, headers), "/s#t")
+    sent = message(Record("t", 1, 2, timestamp, key, value, headers), "/s#t")
     assert sent.headers["ce-knativekafkapartition"] == "1"
     assert sent.headers["ce-knativekafkaoffset"] == "2"
     for name, text in sent.headers.items():
