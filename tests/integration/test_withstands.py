@@ -120,9 +120,9 @@ def test_bad_lines_are_kept_with_their_reason_and_stall_nothing(marquee: Marquee
 
 
 def test_records_of_odd_making_stop_nothing(marquee: Marquee) -> None:
-    """Any compression, times before the year 1 and after 9999, an empty key, a header of bytes: all arrive."""
+    """Any compression, times before the year 1, an empty key, a header of bytes: all arrive."""
     since = marquee.ends()
-    times = (None, -62_135_596_800_001, 2**62, 0)
+    times = (None, -62_135_596_800_001, -(2**62), 0)  # Kafka itself refuses times of tomorrow
     for number, compression in enumerate(("gzip", "lz4", "snappy", "zstd")):
         producer = KafkaProducer(
             bootstrap_servers=marquee.environment["KAFKA_BOOTSTRAP"], compression_type=compression, acks="all"
