@@ -79,16 +79,22 @@ def recommend(
 ) -> None:
     """Print the movies that a user would rate highest.
 
-    Example: marquee recommend 3 --model /tmp/svd --titles data/movielens-small/movies.csv.gz
+    A model does not know what users have rated; --seen names the ratings to leave out.
+
+    Example: marquee recommend 3 --model /tmp/svd --seen ratings.csv --titles data/movielens-small/movies.csv.gz
     """
     names = read_titles(titles) if titles else {}
     found = offline.recommend(model, user, n, seen)
     if as_json:
-        out.print_json(data=[{"movie_id": movie, "rating": round(rating, 4)} for movie, rating in found])
+        title = {movie: {"title": names[movie].title} for movie, _ in found if movie in names}
+        out.print_json(
+            data=[{"movie_id": movie, **title.get(movie, {}), "rating": round(rating, 4)} for movie, rating in found]
+        )
         return
-    table = Table("movie", "title", "expected rating")
+    table = Table("movie", *(["title"] if names else []), "expected rating")
     for movie, rating in found:
-        table.add_row(movie, names[movie].title if movie in names else "", f"{rating:.2f}")
+        title_cell = [names[movie].title if movie in names else ""] if names else []
+        table.add_row(movie, *title_cell, f"{rating:.2f}")
     out.print(table)
 
 

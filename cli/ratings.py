@@ -64,6 +64,8 @@ def read_titles(path: Path) -> dict[str, Titles]:
 
 
 def _read(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> pa.Table:
+    if not path.exists():
+        raise BadInput(f"{path}: there is no such file")
     try:
         table = csv.read_csv(
             path,

@@ -19,6 +19,8 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
     Raises: BadInput if the file cannot be read.
     """
+    if not path.exists():
+        raise BadInput(f"{path}: there is no such file")
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             for line in file:

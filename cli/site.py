@@ -34,7 +34,7 @@ _WATCH_EVERY: Final = 20
 _HOST: Final = "127.0.0.1"
 
 
-def log_lines(ratings: pa.Table, first_row: int = 0) -> Iterator[bytes]:
+def log_lines(ratings: pa.Table, first_row: int = 0, with_bad_lines: bool = True) -> Iterator[bytes]:
     """Yield ratings as the site logs them, with the users' accounts, some watching, and now and then a bad line.
 
     Args: ratings: columns user_id, movie_id, rating and time, in the order of time; first_row: the number of the first.
@@ -50,7 +50,7 @@ def log_lines(ratings: pa.Table, first_row: int = 0) -> Iterator[bytes]:
         if row % _WATCH_EVERY == 0:
             yield f"{stamp},{user},GET /data/m/{movie}/{row % 90}.mpg".encode()
         yield f"{stamp},{user},GET /rate/{movie}={rating:g}".encode()
-        if row % _BAD_EVERY == _BAD_EVERY - 1:
+        if with_bad_lines and row % _BAD_EVERY == _BAD_EVERY - 1:
             yield next(bad)
 
 

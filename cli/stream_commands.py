@@ -8,8 +8,10 @@ import typer
 
 from cli import backfill as bulk
 from cli.console import out, progress
+from cli.ratings import read_ratings
 from cli.replay import read_lines
 from cli.replay import replay as send
+from cli.site import log_lines
 from infra.local.machine import Machine
 from shared.events import MOVIELOG
 
@@ -26,7 +28,9 @@ def environment() -> dict[str, str]:
 
 
 def replay(
-    file: Annotated[Path, typer.Argument(help="A log file, one line a record; .gz is unpacked.")],
+    file: Annotated[
+        Path, typer.Argument(help="A log file, one line a record, or a CSV of ratings, sent as lines; .gz is unpacked.")
+    ],
     rate: Annotated[
         float | None, typer.Option(min=0.001, help="Lines a second; as fast as possible if not given.")
     ] = None,
@@ -35,12 +39,16 @@ def replay(
     """Push a log file into Kafka, as the site would write it.
 
     Example: marquee replay site.log.gz --rate 200
+
+    Example: marquee replay data/movielens-small/ratings.csv.gz
     """
-    total = sum(1 for _ in read_lines(file))
+    is_csv = ".csv" in file.suffixes
+    lines = list(log_lines(read_ratings(file), with_bad_lines=False)) if is_csv else None
+    total = len(lines) if lines is not None else sum(1 for _ in read_lines(file))
     with progress() as bars:
         task = bars.add_task(f"{file.name} → {topic}", total=total)
         bootstrap = environment()["KAFKA_BOOTSTRAP"]
-        sent = send(read_lines(file), bootstrap, topic, rate, lambda n: bars.update(task, completed=n))
+        sent = send(lines or read_lines(file), bootstrap, topic, rate, lambda n: bars.update(task, completed=n))
     out.print(f"{sent:,} lines are in Kafka.")
 
 
@@ -57,7 +65,7 @@ def backfill(
     settings = environment()
     spans = bulk.plan(topic, settings)
     if not spans:
-        out.print(f"Nothing new: the lake holds all of {topic} that earlier backfills could read.")
+        out.print(f"Nothing new in {topic} since the last backfill.")
         return
     with progress() as bars:
         tasks = {
@@ -67,4 +75,4 @@ def backfill(
         rows = bulk.backfill(
             topic, spans, settings, lambda p, offset: bars.update(tasks[p], completed=offset - first[p])
         )
-    out.print(f"{rows:,} rows are in the lake.")
+    out.print(f"{rows:,} records were read into the lake; those that it had already are seen once.")

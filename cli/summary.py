@@ -100,7 +100,7 @@ def _answers(asked: Asked) -> Table:
 def _models(reports: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title="Models, on the newest tenth of the ratings they were built from")
     table.add_column(no_wrap=True)
-    for name in ("RMSE", "known users", "new users", "HR@20", "NDCG@20", "covers", "fit"):
+    for name in ("RMSE", "known", "new", "HR@20", "NDCG@20", "covers", "fit"):
         table.add_column(name)
     first = reports[0]
     for name, errors in first["baselines"].items():
@@ -120,12 +120,8 @@ def _models(reports: Sequence[Mapping[str, Any]]) -> Table:
     rejected = [
         f"{report['algorithm']} was rejected: {report['reason']}" for report in reports if not report["accepted"]
     ]
-    table.caption = "\n".join(
-        [
-            *rejected,
-            f"{share:.0%} of these ratings are by users that training never saw: all a model has there are movies.",
-        ]
-    )
+    whom = f"RMSE for users that training knew, and for new ones, who gave {share:.0%} of these ratings"
+    table.caption = "\n".join([*rejected, whom])
     return table
 
 

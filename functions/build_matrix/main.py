@@ -13,11 +13,11 @@ from shared.events import LakeFolded, MatrixBuilt, Tick
 def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
     """Read the ratings at one lake version, split them by time, store the matrix, say so."""
     standing = deps.channels.get(keys.MATRIX_CHANNEL)
-    n_ratings = deps.lake.counts().get("rating", 0)
+    n_stored = deps.lake.counts().get("rating", 0)
     settings = deps.settings
     age = age_hours(standing, deps.now())
     if not core.due(
-        n_ratings, standing.get("n_ratings", 0), age, settings.min_new_ratings, settings.matrix_max_age_hours
+        n_stored, standing.get("n_stored", 0), age, settings.min_new_ratings, settings.matrix_max_age_hours
     ):
         return
     lake_version = deps.lake.version()
@@ -38,12 +38,12 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
     state = {
         "matrix_id": split.matrix_id,
         "lake_version": lake_version,
-        "n_ratings": n_ratings,
+        "n_stored": n_stored,
         "statistics": statistics,
         "built_at": deps.now().isoformat(),
     }
     deps.channels.update(keys.MATRIX_CHANNEL, lambda now: None if now.get("lake_version", -1) > lake_version else state)
-    deps.log.info("matrix_built", matrix=built.matrix_id, lake_version=lake_version, n_ratings=n_ratings)
+    deps.log.info("matrix_built", matrix=built.matrix_id, lake_version=lake_version, n_ratings=built.n_ratings)
 
 
 def age_hours(standing: Mapping[str, Any], now: datetime) -> float | None:

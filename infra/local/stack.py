@@ -118,11 +118,11 @@ class Stack:
             self._supervisord.ask("stopProcess", name, True)
 
     def kill(self, name: str) -> None:
-        """Kill one process and its children as `kill -9` does; the supervisor starts it again."""
+        """Kill one process as `kill -9` does, not its children; the supervisor starts it again."""
         pid = self._info(name)["pid"]
         if pid:
             with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
     def status(self) -> list[Status]:
         """Return how every process does."""

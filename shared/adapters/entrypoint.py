@@ -5,7 +5,11 @@ that returns one of the applications made here gets routes on that single target
 """
 
 import asyncio
+import ctypes
 import json
+import os
+import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
@@ -36,6 +40,16 @@ structlog.configure(
     ]
 )
 log = structlog.get_logger()
+
+
+def _die_with_master() -> None:
+    """Have the kernel kill this worker when the server that forked it dies: an orphan would go on holding the port."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+_PR_SET_PDEATHSIG: Final = 1
+if sys.platform == "linux":
+    os.register_at_fork(after_in_child=_die_with_master)
 
 T = TypeVar("T")
 

@@ -71,7 +71,7 @@ def test_a_backfill_that_dies_goes_on_where_the_lake_ends(
 
     command = [sys.executable, "-m", "cli.main", "backfill"]
     machine = {"MARQUEE_HOME": str(marquee.stack.machine.home), "MARQUEE_PORT_OFFSET": str(PORT_OFFSET)}
-    for words in ("rows are in the lake", "Nothing new"):
+    for words in ("records were read into the lake", "Nothing new"):
         done = subprocess.run(command, cwd=ROOT, env=own_lake | machine, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         assert words in done.stdout

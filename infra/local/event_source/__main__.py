@@ -102,8 +102,8 @@ class _Letters:
 
 async def _serve(sources: list[Source], port: int) -> web.AppRunner:
     async def health(_: web.Request) -> web.Response:
-        reading = all(source.is_reading for source in sources)
-        return web.Response(text="reading\n" if reading else "not reading yet\n", status=200 if reading else 503)
+        late = [source.name for source in sources if not source.is_reading]
+        return web.Response(text=f"not reading yet: {late}\n" if late else "reading\n", status=503 if late else 200)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

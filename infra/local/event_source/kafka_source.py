@@ -35,7 +35,7 @@ class Source:
         self._spec = spec
         self._bootstrap = bootstrap
         self._deliver = deliver
-        self._name = spec.metadata.name
+        self.name = spec.metadata.name
         self._offsets: dict[TopicPartition, Offsets] = {}
         self._committed: dict[TopicPartition, int] = {}
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class Source:
     async def run(self) -> None:
         """Deliver until cancelled; then commit what is settled and leave the group. Raises what ends the reading."""
         loop = asyncio.get_running_loop()
-        reader = threading.Thread(target=self._read_for_ever, args=(loop,), name=f"read-{self._name}", daemon=True)
+        reader = threading.Thread(target=self._read_for_ever, args=(loop,), name=f"read-{self.name}", daemon=True)
         reader.start()
         tasks = asyncio.gather(self._watch(reader), *(self._work() for _ in range(IN_FLIGHT)))
         try:
@@ -67,7 +67,7 @@ class Source:
         """Raise when the reader has died or hangs in Kafka's client, so that the process ends and is started again."""
         while reader.is_alive() and time.monotonic() - self._heard < _HANGS_SECONDS:
             await asyncio.sleep(1)
-        raise RuntimeError(f"{self._name}: the reader {'hangs' if reader.is_alive() else 'has died'}")
+        raise RuntimeError(f"{self.name}: the reader {'hangs' if reader.is_alive() else 'has died'}")
 
     async def _work(self) -> None:
         while True:
@@ -81,7 +81,7 @@ class Source:
 
     async def _settle(self, record: Record, place: TopicPartition, read_at: float) -> None:
         await self._deliver(message(record, self._spec.source_of(record.topic)))
-        SECONDS.labels(self._name).observe(time.monotonic() - read_at)
+        SECONDS.labels(self.name).observe(time.monotonic() - read_at)
         with self._lock:
             if place in self._offsets:
                 self._offsets[place].settle(record.offset)
@@ -92,7 +92,7 @@ class Source:
             try:
                 self._read(loop)
             except KafkaError as error:
-                log.warning("kafka_unreachable", source=self._name, reason=repr(error)[:200])
+                log.warning("kafka_unreachable", source=self.name, reason=repr(error)[:200])
                 self._stop.wait(_AGAIN_SECONDS)
             except RuntimeError:
                 if not loop.is_closed():
@@ -128,7 +128,9 @@ class Source:
 
     def _keep(self, assigned: set[TopicPartition]) -> None:
         """Forget partitions that another consumer of the group has taken over; it delivers what is open again."""
-        self._reading = bool(assigned)
+        if bool(assigned) != self._reading:
+            self._reading = bool(assigned)
+            log.info("reading" if assigned else "not_reading", source=self.name, partitions=len(assigned))
         with self._lock:
             self._offsets = {place: offsets for place, offsets in self._offsets.items() if place in assigned}
         self._committed = {place: offset for place, offset in self._committed.items() if place in assigned}

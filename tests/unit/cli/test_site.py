@@ -16,6 +16,13 @@ def test_ratings_become_lines_that_the_parser_takes():
     assert "quarantine" not in found
 
 
+def test_bad_lines_come_only_when_asked_for():
+    """Ratings that a person replays are sent as they are; the demo's stand-in for the site errs now and then."""
+    ratings = table([("1", f"m{n}", 3.5, 1_500_000_000 + n) for n in range(10_000)])
+    assert kinds(log_lines(ratings)).count("quarantine") == 2
+    assert "quarantine" not in kinds(log_lines(ratings, with_bad_lines=False))
+
+
 def test_bad_lines_are_bad():
     """Each of them ends in quarantine, and nearly every reason there is occurs."""
     rows = [parse(line, Place("movielog", 0, 0, 1_795_000_000_000_000), Limits()) for line in BAD_LINES]
