@@ -3,7 +3,7 @@
 import gzip
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 
 from kafka import KafkaProducer
@@ -43,7 +43,7 @@ def replay(
     sent = 0
     failed: list[BaseException] = []
     try:
-        with closing(_producer(bootstrap)) as producer:
+        with _producer(bootstrap) as producer:
             started = time.monotonic()
             for line in lines:
                 producer.send(topic, value=line, key=user_of(line)).add_errback(failed.append)
@@ -63,10 +63,15 @@ def replay(
     return sent
 
 
-def _producer(bootstrap: str) -> KafkaProducer:
-    return KafkaProducer(
+@contextmanager
+def _producer(bootstrap: str) -> Iterator[KafkaProducer]:
+    producer = KafkaProducer(
         bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=131_072, bootstrap_timeout_ms=10_000
     )
+    try:
+        yield producer
+    finally:
+        producer.close(timeout=5)
 
 
 def user_of(line: bytes) -> bytes | None:

@@ -1,9 +1,11 @@
 """`marquee replay` and `marquee backfill`: into Kafka, and from Kafka straight into the lake."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 
 from cli import backfill as bulk
@@ -13,7 +15,9 @@ from cli.replay import read_lines
 from cli.replay import replay as send
 from cli.site import log_lines
 from infra.local.machine import Machine
+from shared.errors import BadInput
 from shared.events import MOVIELOG
+from shared.lines import Limits
 
 
 def register(app: typer.Typer) -> None:
@@ -42,14 +46,26 @@ def replay(
 
     Example: marquee replay data/movielens-small/ratings.csv.gz
     """
-    is_csv = ".csv" in file.suffixes
-    lines = list(log_lines(read_ratings(file), with_bad_lines=False)) if is_csv else None
-    total = len(lines) if lines is not None else sum(1 for _ in read_lines(file))
+    total = sum(1 for _ in lines_of(file))
     with progress() as bars:
         task = bars.add_task(f"{file.name} → {topic}", total=total)
         bootstrap = environment()["KAFKA_BOOTSTRAP"]
-        sent = send(lines or read_lines(file), bootstrap, topic, rate, lambda n: bars.update(task, completed=n))
+        sent = send(lines_of(file), bootstrap, topic, rate, lambda n: bars.update(task, completed=n))
     out.print(f"{sent:,} lines are in Kafka.")
+
+
+def lines_of(file: Path) -> Iterator[bytes]:
+    """Yield the lines of a log file, or those the site would have logged for a CSV of ratings.
+
+    Raises: BadInput if the file cannot be read, or its ratings have no times: the parser would take none of them.
+    """
+    if ".csv" not in file.suffixes:
+        yield from read_lines(file)
+        return
+    ratings = read_ratings(file).sort_by("time")
+    if ratings["time"].cast(pa.int64())[0].as_py() < Limits().earliest:
+        raise BadInput(f"{file}: a line of the log needs a time from 1990 on; is there a column timestamp, in seconds?")
+    yield from log_lines(ratings, with_bad_lines=False)
 
 
 def backfill(

@@ -1,7 +1,6 @@
 """The end of the demo: what happened, in tables that a person enjoys reading."""
 
 import math
-import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -38,7 +37,7 @@ def is_ready(process_url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{process_url}/health/readiness", timeout=2):
             return True
-    except (OSError, urllib.error.URLError):
+    except OSError:
         return False
 
 

@@ -80,7 +80,7 @@ def rank_ms(model: FactorModel) -> float:
     started = time.perf_counter()
     for row in range(n_users):
         best(model.scores(row), core.K, without=NOTHING)
-    return round((time.perf_counter() - started) * 1000 / n_users, 3)
+    return round((time.perf_counter() - started) * 1000 / max(n_users, 1), 3)
 
 
 def standing_rmse(event: ModelTrained, version: str | None, split: Split, deps: bootstrap.Deps) -> dict[str, Any]:

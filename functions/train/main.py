@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functions.train import core
 from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
-from shared.artifacts import Artifact, libraries
+from shared.artifacts import Manifest, libraries
 from shared.errors import NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
 from shared.matrix import Split
@@ -17,21 +17,26 @@ from shared.matrix import Split
 
 def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
     """Fit each algorithm to the matrix, unless that model is stored already; store it; say so."""
-    matrix: Artifact | None = None
+    loaded: tuple[Split, Manifest] | None = None
     for algorithm in ALGORITHMS:
         parameters = core.PARAMETERS[algorithm]
         seed = deps.settings.train_seed
         version = core.model_version(event.matrix_id, algorithm, parameters, seed, libraries())
         if not stored(algorithm, version, deps):
-            matrix = matrix or deps.artifacts.get(keys.matrix(event.matrix_id))
-            train(algorithm, version, matrix, deps)
+            loaded = loaded or load(event.matrix_id, deps)
+            train(algorithm, version, *loaded, deps)
         deps.publisher.publish(ModelTrained(algorithm, version, event.matrix_id))
 
 
-def train(algorithm: Algorithm, version: str, matrix: Artifact, deps: bootstrap.Deps) -> None:
+def load(matrix_id: str, deps: bootstrap.Deps) -> tuple[Split, Manifest]:
+    """Return a matrix, every file checked, and its story."""
+    artifact = deps.artifacts.get(keys.matrix(matrix_id))
+    return Split.from_files(matrix_id, artifact.files), artifact.manifest
+
+
+def train(algorithm: Algorithm, version: str, split: Split, matrix: Manifest, deps: bootstrap.Deps) -> None:
     """Fit one model in a process of its own, so that this one stays alive to its probes, and store it."""
     parameters, seed = core.PARAMETERS[algorithm], deps.settings.train_seed
-    split = Split.from_files(matrix.manifest.id, matrix.files)
     started = time.perf_counter()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
         model = pool.submit(core.fit, split.train, algorithm, parameters, seed).result()
@@ -39,8 +44,8 @@ def train(algorithm: Algorithm, version: str, matrix: Artifact, deps: bootstrap.
     manifest = deps.manifest(
         kind="model",
         id=version,
-        made_from=keys.matrix(matrix.manifest.id),
-        lake_version=matrix.manifest.lake_version,
+        made_from=keys.matrix(split.matrix_id),
+        lake_version=matrix.lake_version,
         parameters={"algorithm": algorithm, "seed": seed, **parameters.as_dict()},
         metrics={"fit_seconds": round(seconds, 3), "n_ratings": split.train.n_ratings},
     )

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -26,7 +25,6 @@ from shared.settings import Settings
 
 _HEALTHY_SECONDS: Final = 90
 _LOG_TAIL: Final = 15
-_UNREACHABLE: Final = (OSError, urllib.error.URLError)
 
 
 class Status(NamedTuple):
@@ -182,7 +180,7 @@ class Stack:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{part.health}", timeout=2) as answer:
                 return bool(answer.status == 200)
-        except _UNREACHABLE:
+        except OSError:
             return False
 
     def _wait_stopped(self, part: Part) -> None:

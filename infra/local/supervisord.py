@@ -6,13 +6,12 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import urllib.error
 from collections.abc import Collection, Mapping
 from configparser import RawConfigParser
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
@@ -21,8 +20,6 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 from infra.local.machine import ROOT, Machine
 from infra.local.parts import Part
 from shared.errors import BadInput
-
-_UNREACHABLE: Final = (OSError, urllib.error.URLError)
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Supervisord:
     @property
     def is_up(self) -> bool:
         """Whether the supervisor runs."""
-        with suppress(*_UNREACHABLE, Fault):
+        with suppress(OSError, Fault):
             return bool(self.ask("getState")["statecode"] == 1)
         return False
 

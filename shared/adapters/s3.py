@@ -106,10 +106,10 @@ class Bucket:
         Raises: BadSettings if it lets a second writer win; NotReady.
         """
         key = f"probe/{uuid.uuid4().hex}"
-        self.put_new(key, b"first")
-        stale = self.get(key).tag
-        self.put(key, b"second")
         try:
+            self.put_new(key, b"first")
+            stale = self.get(key).tag
+            self.put(key, b"second")
             with suppress(Conflict):
                 self.put_new(key, b"third")
                 raise BadSettings(f"the store of bucket {self.name} ignores If-None-Match; Marquee is not safe on it")

@@ -56,16 +56,17 @@ def test_no_damage_gets_past_and_the_old_model_keeps_serving(marquee: Marquee) -
     store("v0", SPLIT.matrix_id)
     serve("v0", SPLIT.matrix_id)
     wait(lambda: ready(url), 20, "first model")
-    for number in range(1, DAMAGES + 1):
-        version, matrix_id, before = f"v{number}", f"m{number}", refused(url)
-        deps.artifacts.put(keys.matrix(matrix_id), SPLIT.to_files(), deps.manifest(kind="matrix", id=matrix_id))
-        store(version, matrix_id)
-        folder = chance.choice([keys.model("svd", version), keys.matrix(matrix_id)])
-        key = chance.choice([key for key in deps.objects.keys(f"{folder}/") if not key.endswith("manifest.json")])
-        deps.objects.put(key, damaged(deps.objects.get(key).data, chance))
-        serve(version, matrix_id)
-        wait(lambda before=before: refused(url) > before, 10, f"refusal of {key}")  # type: ignore[misc]
-        assert answering(url) == "svd@v0"
+    with marquee.asking():
+        for number in range(1, DAMAGES + 1):
+            version, matrix_id, before = f"v{number}", f"m{number}", refused(url)
+            deps.artifacts.put(keys.matrix(matrix_id), SPLIT.to_files(), deps.manifest(kind="matrix", id=matrix_id))
+            store(version, matrix_id)
+            folder = chance.choice([keys.model("svd", version), keys.matrix(matrix_id)])
+            key = chance.choice([key for key in deps.objects.keys(f"{folder}/") if not key.endswith("manifest.json")])
+            deps.objects.put(key, damaged(deps.objects.get(key).data, chance))
+            serve(version, matrix_id)
+            wait(lambda before=before: refused(url) > before, 10, f"refusal of {key}")  # type: ignore[misc]
+            assert answering(url) == "svd@v0"
     store("last", SPLIT.matrix_id)
     serve("last", SPLIT.matrix_id)
     wait(lambda: answering(url) == "svd@last", 10, "good model after all the bad ones")

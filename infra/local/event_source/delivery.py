@@ -130,9 +130,8 @@ class KafkaDeadLetters(NamedTuple):
         value, headers = to_record(message)
         try:
             self._send(value, headers)
-        except (
-            MessageSizeTooLargeError
-        ):  # it will not get smaller: what fits is kept, and its place says where the rest is
+        except MessageSizeTooLargeError:
+            # It will not get smaller: what fits is kept, and its headers say where the rest is.
             log.warning("dead_letter_cut", n_bytes=len(value or b""), event_id=message.headers.get("ce-id"))
             self._send((value or b"")[:_CUT_BYTES], [*headers, ("cut", str(len(value or b"")).encode())])
 

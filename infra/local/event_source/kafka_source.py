@@ -55,11 +55,9 @@ class Source:
         loop = asyncio.get_running_loop()
         reader = threading.Thread(target=self._read_for_ever, args=(loop,), name=f"read-{self.name}", daemon=True)
         reader.start()
-        tasks = asyncio.gather(self._watch(reader), *(self._work() for _ in range(IN_FLIGHT)))
         try:
-            await tasks
+            await asyncio.gather(self._watch(reader), *(self._work() for _ in range(IN_FLIGHT)))
         finally:
-            tasks.cancel()
             self._stop.set()
             await asyncio.to_thread(reader.join, 10)
 

@@ -4,6 +4,7 @@ import pytest
 from kafka.errors import KafkaTimeoutError
 
 from cli.replay import read_lines, replay, user_of
+from cli.stream_commands import lines_of
 from shared.errors import BadInput, NotReady
 
 
@@ -39,3 +40,20 @@ def test_a_kafka_that_is_away_is_said_in_one_sentence(monkeypatch):
     monkeypatch.setattr("cli.replay.KafkaProducer", nobody)
     with pytest.raises(NotReady, match=r"Kafka at 127\.0\.0\.1:1"):
         replay([b"line"], "127.0.0.1:1", "movielog")
+
+
+def test_a_csv_of_ratings_becomes_log_lines_in_the_order_of_time(tmp_path):
+    """Whatever the order of its rows: older ratings first, each after its user's account."""
+    (tmp_path / "r.csv").write_text("user_id,movie_id,rating,timestamp\n2,b,4,1500000060\n1,a,3.5,1500000000\n")
+    lines = [line.decode() for line in lines_of(tmp_path / "r.csv")]
+    assert [line for line in lines if "rate" in line] == [
+        "2017-07-14T02:40:00,1,GET /rate/a=3.5",
+        "2017-07-14T02:41:00,2,GET /rate/b=4",
+    ]
+
+
+def test_ratings_without_times_are_refused_before_all_of_them_end_in_quarantine(tmp_path):
+    """The message says which column is missing."""
+    (tmp_path / "r.csv").write_text("user_id,movie_id,rating\n2,b,4\n")
+    with pytest.raises(BadInput, match="timestamp"):
+        list(lines_of(tmp_path / "r.csv"))
