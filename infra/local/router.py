@@ -1,10 +1,13 @@
 """Envoy in front of the revisions: what Knative's ingress does, from files that it watches.
 
-A new file renamed into place changes the weights within a second; no connection is lost.
+A new file renamed into place changes the weights within a second; no connection is lost. Make before break: Envoy
+knows the new revisions before a listener names them, and those of the traffic before stay until the next change.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+import urllib.request
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +15,7 @@ from typing import Any, Final
 import yaml
 
 from infra.local.machine import Machine
-from shared.errors import BadSettings
+from shared.errors import BadSettings, NotReady
 
 SERVICES: Final[Mapping[str, Sequence[str]]] = {
     "recommend": ("recommend-1", "recommend-2"),
@@ -21,6 +24,7 @@ SERVICES: Final[Mapping[str, Sequence[str]]] = {
 }
 """The routed services, and the processes of each one's first revision."""
 
+_KNOWN_SECONDS: Final = 10
 _TYPE: Final = "type.googleapis.com/envoy."
 _HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
@@ -58,16 +62,47 @@ class Router:
         return self.machine.config / "envoy"
 
     def write(self, traffic: Traffic) -> None:
-        """Route so from now on. Raises: BadSettings if a service's shares do not add up to 100."""
+        """Route so from now on.
+
+        Raises: BadSettings if a service's shares do not add up to 100; NotReady if a running Envoy does not take it.
+        """
         for service, targets in traffic.items():
             shares = [target.percent for target in targets]
             if sum(shares) != 100 or min(shares) < 0:
                 raise BadSettings(f"{service}: shares of {shares} percent do not add up to 100")
         self.folder.mkdir(parents=True, exist_ok=True)
         self._replace("envoy.yaml", self._bootstrap())
-        self._replace("clusters.yaml", {"resources": [_cluster(t) for targets in traffic.values() for t in targets]})
+        clusters = {target.revision: _cluster(target) for targets in traffic.values() for target in targets}
+        self._replace("clusters.yaml", {"resources": list((self._in_use() | clusters).values())})
+        self._wait_until_known(clusters)
         listeners = [_listener(name, self.machine.port(name), targets) for name, targets in traffic.items()]
         self._replace("listeners.yaml", {"resources": listeners})
+
+    def _in_use(self) -> dict[str, Any]:
+        """Return the clusters that the listeners name now."""
+        try:
+            standing = [
+                yaml.safe_load((self.folder / name).read_text()) for name in ("clusters.yaml", "listeners.yaml")
+            ]
+        except FileNotFoundError:
+            return {}
+        named = json.dumps(standing[1])
+        return {each["name"]: each for each in standing[0]["resources"] if json.dumps(each["name"]) in named}
+
+    def _wait_until_known(self, names: Collection[str]) -> None:
+        admin = self.machine.url("envoy-admin")
+        deadline = time.monotonic() + _KNOWN_SECONDS
+        while True:
+            try:
+                with urllib.request.urlopen(f"{admin}/clusters", timeout=2) as answer:
+                    known = {line.split("::")[0] for line in answer.read().decode().splitlines()}
+            except OSError:  # it does not run yet, and will read the files when it starts
+                return
+            if known.issuperset(names):
+                return
+            if time.monotonic() > deadline:
+                raise NotReady(f"Envoy did not take {sorted(set(names) - known)} within {_KNOWN_SECONDS} s")
+            time.sleep(0.05)
 
     def _replace(self, name: str, content: Mapping[str, Any]) -> None:
         part = self.folder / f".{name}.part"

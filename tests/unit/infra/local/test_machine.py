@@ -11,6 +11,9 @@ from infra.local.router import Router, Target, first_traffic
 from infra.local.stack import Stack
 from shared.errors import BadInput, BadSettings
 
+OFFSET = 44_000
+"""Where nobody's Envoy answers."""
+
 
 def test_no_two_parts_share_a_port():
     """Each port has one owner, and every part's ports are listed."""
@@ -41,7 +44,7 @@ def test_the_home_is_where_the_environment_says(tmp_path):
 
 def test_weights_are_written_for_envoy(tmp_path):
     """Two revisions with their shares, each a cluster of its own processes."""
-    router = Router(Machine(tmp_path))
+    router = Router(Machine(tmp_path, OFFSET))
     router.write({"score-svd": [Target("score-svd-00001", 90, [1, 2]), Target("score-svd-00002", 10, [3])]})
     (listener,) = yaml.safe_load((router.folder / "listeners.yaml").read_text())["resources"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
@@ -52,10 +55,21 @@ def test_weights_are_written_for_envoy(tmp_path):
     assert [len(each["load_assignment"]["endpoints"][0]["lb_endpoints"]) for each in clusters] == [2, 1]
 
 
+def test_what_is_in_use_stays_known_for_one_more_change(tmp_path):
+    """A listener never names a revision that Envoy has forgotten; what nobody has named since is dropped."""
+    router = Router(Machine(tmp_path, OFFSET))
+    known = []
+    for number in range(3):
+        router.write({"score-svd": [Target(f"r{number}", 100, [number + 1])]})
+        clusters = yaml.safe_load((router.folder / "clusters.yaml").read_text())["resources"]
+        known.append([each["name"] for each in clusters])
+    assert known == [["r0"], ["r0", "r1"], ["r1", "r2"]]
+
+
 @pytest.mark.parametrize("shares", [[90], [50, 49], [120, -20]])
 def test_shares_that_are_not_a_whole_are_refused(tmp_path, shares):
     """Traffic that adds up to anything but 100 percent is a mistake, and the old files stay."""
-    router = Router(Machine(tmp_path))
+    router = Router(Machine(tmp_path, OFFSET))
     with pytest.raises(BadSettings, match="100"):
         router.write({"recommend": [Target(f"r{number}", share, [1]) for number, share in enumerate(shares)]})
     assert not router.folder.exists()
