@@ -63,7 +63,7 @@ def serve(stack: Stack) -> list[str]:
     deps = bootstrap.build("benchmark", stack.environment, writes=False)
     split = building.build(read_ratings(ROOT / "data/movielens-small/ratings.csv.gz"), 0.1)
     deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), deps.manifest(kind="matrix", id=split.matrix_id))
-    model = training.fit(split.train, "svd", training.PARAMETERS["svd"], seed=0)
+    model = training.fit(split.train, "svd", training.DEFAULTS["svd"], seed=0)
     for algorithm in ALGORITHMS:
         manifest = deps.manifest(kind="model", id="bench", made_from=keys.matrix(split.matrix_id))
         deps.artifacts.put(keys.model(algorithm, "bench"), model.to_files(), manifest)

@@ -1,15 +1,19 @@
-"""`marquee train`, `predict`, `evaluate` and `recommend`: models and files, without any server."""
+"""`marquee train`, `tune`, `predict`, `evaluate` and `recommend`: models and files, without any server."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from cli import offline
-from cli.console import errors, out
+from cli.console import out, progress
 from cli.ratings import read_titles
-from shared.events import Algorithm
+from functions.train.engine import Engine, Order
+from shared.events import ALGORITHMS, Algorithm
+from shared.settings import cores
 
 RatingsFile = Annotated[
     Path, typer.Option("--ratings", help="CSV with user_id, movie_id, rating and perhaps timestamp; .gz is unpacked.")
@@ -21,6 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine t
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(train)
+    app.command()(tune)
     app.command()(predict)
     app.command()(evaluate)
     app.command()(recommend)
@@ -31,19 +36,68 @@ def train(
     model: ModelFolder,
     algorithm: Annotated[Algorithm, typer.Option(help="The algorithm.")] = "svd",
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same model.")] = 0,
+    engine: Annotated[Engine, typer.Option(help="Marquee's own trainer, or scikit-surprise's to compare.")] = "marquee",
     n_factors: Annotated[int | None, typer.Option(min=1, max=1000, help="Factors of a user and a movie.")] = None,
     n_epochs: Annotated[int | None, typer.Option(min=1, max=1000, help="Passes over the ratings.")] = None,
+    lr: Annotated[float | None, typer.Option(help="The step of gradient descent.")] = None,
+    reg: Annotated[float | None, typer.Option(help="The weight of regularisation.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=0, help="Stop after so many passes that made held-out training ratings no better.")
+    ] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="A YAML file of parameters, as `marquee tune` writes; options go before it.")
+    ] = None,
+    warm_from: Annotated[Path | None, typer.Option(help="The folder of a model to start from.")] = None,
+    n_threads: Annotated[
+        int, typer.Option(min=0, max=256, help="Threads, 0 for all cores. As many give the same model bit by bit.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Fit a model to all ratings of a file.
 
+    The parameters are scikit-surprise's defaults, or those of --params. `fit_seconds` is the fit alone.
+
     Example: marquee train --ratings data/movielens-small/ratings.csv.gz --algorithm svd --model /tmp/svd
     """
-    given = {"n_factors": n_factors, "n_epochs": n_epochs}
+    given = {"n_factors": n_factors, "n_epochs": n_epochs, "lr": lr, "reg": reg, "patience": patience}
     changes = {name: value for name, value in given.items() if value is not None}
-    with errors.status(f"fitting {algorithm}"):
-        report = offline.train(ratings, algorithm, model, seed, changes)
+    order = Order(algorithm, offline.parameters(algorithm, params, changes), seed, n_threads or cores(), engine)
+    with progress() as bars:
+        bar = bars.add_task(f"fitting {algorithm}", total=order.parameters.n_epochs)
+        report = offline.train(ratings, model, order, warm_from, partial(_show_done, bars, bar))
     show(report, as_json)
+
+
+def tune(
+    ratings: RatingsFile,
+    algorithm: Annotated[Algorithm | None, typer.Option(help="The algorithm; both if not given.")] = None,
+    n_trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of an earlier run included.")] = 200,
+    params: Annotated[Path, typer.Option(help="The YAML file to write the winners to.")] = Path("params.yaml"),
+    study: Annotated[Path, typer.Option(help="Where trials are kept, to go on after a stop.")] = Path("tune.journal"),
+    n_jobs: Annotated[int, typer.Option(min=0, max=256, help="Trials at once, 0 for one a core.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The seed of the fits and of the search.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Search the parameters that predict the ratings after a moment best from those before it.
+
+    The newest tenth of the ratings takes no part; in the end the winner, the defaults and the bias-only baseline are
+    measured on it. Stop it whenever you like: the same command goes on where it was.
+
+    Example: marquee tune --ratings data/movielens-small/ratings.csv.gz --n-trials 300
+    """
+    from cli import tune as search  # optuna takes a second to load, which no other command needs
+
+    with progress() as bars:
+        reports = {}
+        for each in [algorithm] if algorithm else ALGORITHMS:
+            bar = bars.add_task(f"tuning {each}", total=n_trials)
+            plan = search.Plan(ratings, each, n_trials, study, n_jobs or cores(), seed)
+            reports[each] = search.tune(plan, params, partial(_show_done, bars, bar))
+    if as_json:
+        out.print_json(data=reports)
+        return
+    for report in reports.values():
+        show(report, as_json=False)
 
 
 def predict(
@@ -96,6 +150,10 @@ def recommend(
         title_cell = [names[movie].title if movie in names else ""] if names else []
         table.add_row(movie, *title_cell, f"{rating:.2f}")
     out.print(table)
+
+
+def _show_done(bars: Progress, bar: TaskID, done: int, _rmse: float | None = None) -> None:
+    bars.update(bar, completed=done)
 
 
 def show(report: dict[str, Any], as_json: bool) -> None:

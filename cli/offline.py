@@ -2,7 +2,8 @@
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,32 +18,50 @@ from cli import ratings as files
 from functions.build_matrix import core
 from functions.train import core as training
 from shared import accuracy
-from shared.adapters.files import DirectoryStore
+from shared.adapters.files import DirectoryStore, read_yaml
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.errors import BadInput, Conflict, Corrupt, NotFound
 from shared.events import Algorithm
 from shared.model import FactorModel, best
 
 
-def train(source: Path, algorithm: Algorithm, folder: Path, seed: int, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Fit a model to all ratings of a file and store it in a folder; return what the manifest says.
+def parameters(algorithm: Algorithm, source: Path | None, changes: Mapping[str, Any]) -> training.Parameters:
+    """Return the parameters of an algorithm in a YAML file, the defaults without one, changed. Raises: BadInput."""
+    known = training.parameters(read_yaml(source)) if source else training.DEFAULTS
+    if algorithm not in known:
+        raise BadInput(f"{source}: no parameters for {algorithm}")
+    return training.parameters({algorithm: known[algorithm].as_dict() | dict(changes)})[algorithm]
 
-    `changes` replaces some of the algorithm's default parameters. Raises: BadInput.
-    """
-    parameters = training.Parameters(**{**training.PARAMETERS[algorithm].as_dict(), **changes})
+
+def train(
+    source: Path, folder: Path, order: training.Order, warm_from: Path | None, on_epoch: training.OnEpoch
+) -> dict[str, Any]:
+    """Fit a model to all ratings of a file, store it in a folder, return what the manifest says. Raises: BadInput."""
     split = core.build(files.read_ratings(source), validation_fraction=0)
+    warm, warmed_from = (load(warm_from), _manifest(warm_from).id) if warm_from else (None, None)
+    training.ready(order.engine)
     started = time.perf_counter()
-    model = training.fit(split.train, algorithm, parameters, seed)
+    model = training.fit(
+        split.train,
+        order.algorithm,
+        order.parameters,
+        order.seed,
+        on_epoch,
+        engine=order.engine,
+        n_threads=order.n_threads,
+        warm=warm,
+    )
     seconds = time.perf_counter() - started
     manifest = Manifest(
         kind="model",
-        id=training.model_version(split.matrix_id, algorithm, parameters, seed, libraries()),
+        id=training.model_version(split.matrix_id, order, libraries(), warmed_from),
         created_at=datetime.now(UTC).isoformat(),
         made_from=source.name,
+        warmed_from=warmed_from,
         python=platform.python_version(),
         libraries=libraries(),
-        parameters={"algorithm": algorithm, "seed": seed, **parameters.as_dict()},
-        metrics={"fit_seconds": round(seconds, 3), "n_ratings": split.train.n_ratings},
+        parameters=order.as_dict(),
+        metrics={"fit_seconds": round(seconds, 4), "n_ratings": split.train.n_ratings},
     )
     try:
         stored = ArtifactStore(DirectoryStore(folder)).put(".", model.to_files(), manifest)
@@ -55,8 +74,19 @@ def train(source: Path, algorithm: Algorithm, folder: Path, seed: int, changes: 
 
 def load(folder: Path) -> FactorModel:
     """Return the model that `train` stored. Raises: BadInput if there is none, or it fails a check."""
-    try:
+    with _readable(folder):
         return FactorModel.from_files(ArtifactStore(DirectoryStore(folder)).get(".").files)
+
+
+def _manifest(folder: Path) -> Manifest:
+    with _readable(folder):
+        return ArtifactStore(DirectoryStore(folder)).manifest(".")
+
+
+@contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except NotFound as error:
         raise BadInput(f"{folder} holds no model ({error} is missing); `marquee train` makes one") from error
     except (Corrupt, OSError) as error:

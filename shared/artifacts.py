@@ -13,7 +13,7 @@ from shared.errors import Conflict, Corrupt, NotFound
 from shared.ports import WriteOnceStore
 
 MANIFEST: Final = "manifest.json"
-_LIBRARIES: Final = ("deltalake", "numpy", "pyarrow", "scikit-surprise", "scipy")
+_LIBRARIES: Final = ("deltalake", "numba", "numpy", "pyarrow", "scikit-surprise", "scipy")
 
 
 class FileFacts(BaseModel):
@@ -34,6 +34,7 @@ class Manifest(BaseModel):
     id: str
     created_at: str
     made_from: str | None = None
+    warmed_from: str | None = None
     git_commit: str = "unknown"
     image_digest: str = "unknown"
     python: str = "unknown"

@@ -1,6 +1,8 @@
 """Settings, read once from a mapping (the environment) and checked whole."""
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -35,7 +37,10 @@ class Settings(BaseModel):
     matrix_max_age_hours: Positive = 72.0
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
 
+    params_file: Path = Path("params.yaml")
     train_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    train_threads: Annotated[int, Field(ge=0, le=256)] = 0
+    warm_start: bool = True
     rmse_margin: float = 0.0
 
     channel_poll_seconds: Positive = 2.0
@@ -75,3 +80,8 @@ class Settings(BaseModel):
     def limits(self) -> Limits:
         """The scale of ratings and the times that a line may carry."""
         return Limits(self.rating_min, self.rating_max, self.rating_step)
+
+
+def cores() -> int:
+    """Return how many cores this process may use, at most 256."""
+    return min(len(os.sched_getaffinity(0)), 256)

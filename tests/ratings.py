@@ -2,7 +2,11 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pyarrow as pa
+from scipy import sparse
+
+from shared.matrix import RatingMatrix
 
 Rating = tuple[str, str, float, int]
 """User, movie, rating, and time in seconds since 1970."""
@@ -36,3 +40,14 @@ def checkerboard(n: int, withheld: tuple[int, int] = (0, 0)) -> list[Rating]:
         (str(user + 1), f"m{movie}", 5.0 if (user + movie) % 2 == 0 else 1.0, 1_000 + number)
         for number, (user, movie) in enumerate(cells)
     ]
+
+
+def random_matrix(n_users: int, n_movies: int, share: float, seed: int = 0) -> RatingMatrix:
+    """Return about a share of all cells filled: biases, two planted factors and noise, in half steps from 0.5 to 5."""
+    rng = np.random.default_rng(seed)
+    biases = rng.normal(3.5, 0.4, (n_users, 1)) + rng.normal(0, 0.4, n_movies)
+    planted = rng.normal(0, 0.7, (n_users, 2)) @ rng.normal(0, 0.7, (2, n_movies))
+    values = biases + planted + rng.normal(0, 0.5, (n_users, n_movies))
+    filled = rng.random((n_users, n_movies)) < share * rng.uniform(0.2, 1.8, n_users)[:, None]
+    ratings = sparse.csr_array(np.where(filled, np.clip(np.round(2 * values) / 2, 0.5, 5), 0).astype(np.float32))
+    return RatingMatrix(ratings, [str(user + 1) for user in range(n_users)], [f"m{each}" for each in range(n_movies)])

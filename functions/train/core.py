@@ -1,115 +1,139 @@
 """Fit SVD or SVD++ to a rating matrix."""
 
 import hashlib
+import importlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from surprise import SVD, SVDpp
-from surprise.trainset import Trainset
+from numpy.typing import NDArray
+from scipy import sparse
 
+from functions.train.engine import (
+    DEFAULTS,
+    ENGINES,
+    Diverged,
+    Engine,
+    Fitted,
+    OnEpoch,
+    Order,
+    Parameters,
+    Warm,
+    parameters,
+)
+from shared.errors import BadInput
 from shared.events import Algorithm
 from shared.matrix import RatingMatrix
 from shared.model import FactorModel, Floats
 
+__all__ = [
+    "DEFAULTS",
+    "ENGINES",
+    "Diverged",
+    "Engine",
+    "OnEpoch",
+    "Order",
+    "Parameters",
+    "fit",
+    "model_version",
+    "parameters",
+    "ready",
+]
 
-@dataclass(frozen=True)
-class Parameters:
-    """What is chosen before a fit: factors, passes over the ratings, step of gradient descent, regularisation."""
-
-    n_factors: int
-    n_epochs: int
-    lr: float
-    reg: float
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the parameters by name."""
-        return asdict(self)
-
-
-PARAMETERS: Final[Mapping[Algorithm, Parameters]] = {
-    "svd": Parameters(n_factors=100, n_epochs=20, lr=0.005, reg=0.02),
-    "svdpp": Parameters(n_factors=20, n_epochs=20, lr=0.007, reg=0.02),
-}
-
-
-_REVISION: Final = 1
+_REVISION: Final = 2
 """Raised whenever `fit` changes what it finds, so that models fitted before are not taken for its own."""
 
+_MODULES: Final[Mapping[Engine, str]] = {"marquee": "descent", "surprise": "reference"}
 
-def model_version(
-    matrix_id: str, algorithm: Algorithm, parameters: Parameters, seed: int, libraries: Mapping[str, str]
-) -> str:
+
+def model_version(matrix_id: str, order: Order, libraries: Mapping[str, str], warmed_from: str | None = None) -> str:
     """Return the name of the model that these and this code would give."""
-    story = [_REVISION, matrix_id, algorithm, parameters.as_dict(), seed, dict(libraries)]
+    story = [_REVISION, matrix_id, order.as_dict(), dict(libraries), warmed_from]
     return hashlib.sha256(json.dumps(story, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def fit(train: RatingMatrix, algorithm: Algorithm, parameters: Parameters, seed: int) -> FactorModel:
+def ready(engine: Engine = "marquee") -> None:
+    """Load an engine and its compiled code, so that the next fit is nothing but a fit."""
+    importlib.import_module(f"functions.train.{_MODULES[engine]}")
+
+
+def fit(
+    train: RatingMatrix,
+    algorithm: Algorithm,
+    parameters: Parameters,
+    seed: int,
+    on_epoch: OnEpoch = lambda _epoch, _rmse: None,
+    *,
+    engine: Engine = "marquee",
+    n_threads: int = 1,
+    warm: FactorModel | None = None,
+) -> FactorModel:
     """Return the model fitted by stochastic gradient descent, the same for the same arguments.
 
-    It knows the users and movies that have at least one rating in `train`. Raises: ValueError if there is no rating.
+    It knows the users and movies that have at least one rating in `train`. `warm` is a model to start from, of the same
+    algorithm and number of factors; users and movies that it does not know start by chance.
+    Raises: ValueError if there is no rating; BadInput naming a rating that is no number, or a model that does not fit;
+    Diverged.
     """
-    rows, columns, values = train.triples()
-    if not len(values):
+    ratings = train.ratings
+    if not ratings.nnz:
         raise ValueError("there is nothing to fit: the matrix holds no rating")
-    users, rows = np.unique(rows, return_inverse=True)
-    movies, columns = np.unique(columns, return_inverse=True)
-    fitted = _engine(rows, columns, values, algorithm, parameters, seed)
+    _refuse_odd(train)
+    implementation = importlib.import_module(f"functions.train.{_MODULES[engine]}")
+    start = _warm(warm, train, algorithm, parameters) if warm else None
+    found = implementation.fit(ratings, algorithm, parameters, seed, n_threads, on_epoch, start)
+    return _model(_centred(found, ratings), train)
+
+
+def _model(found: Fitted, train: RatingMatrix) -> FactorModel:
+    values = train.ratings.data
     return FactorModel(
-        mean=float(values.mean(dtype=np.float64)),
-        user_bias=fitted.user_bias,
-        item_bias=fitted.item_bias,
-        user_factors=fitted.user_factors,
-        item_factors=fitted.item_factors,
-        implicit_factors=fitted.implicit_factors,
-        users=[train.users[row] for row in users],
-        movies=[train.movies[column] for column in movies],
+        mean=found.mean,
+        user_bias=found.user_bias,
+        item_bias=found.item_bias,
+        user_factors=found.user_factors,
+        item_factors=found.item_factors,
+        implicit_factors=found.implicit_factors,
+        users=[train.users[row] for row in found.rows.tolist()],
+        movies=[train.movies[column] for column in found.columns.tolist()],
         lowest=float(values.min()),
         highest=float(values.max()),
     )
 
 
-class Fitted(NamedTuple):
-    """What an engine finds: the arrays of a `FactorModel`, SVD++'s implicit sum folded into the user's factors."""
+def _centred(found: Fitted, ratings: sparse.csr_array) -> Fitted:
+    """Return the same predictions with the average user's bias and factors at 0, each user weighing as many ratings.
 
-    user_bias: Floats
-    item_bias: Floats
-    user_factors: Floats
-    item_factors: Floats
-    implicit_factors: Floats | None
-
-
-def _engine(
-    rows: np.ndarray, columns: np.ndarray, values: np.ndarray, algorithm: Algorithm, parameters: Parameters, seed: int
-) -> Fitted:
-    """Fit by scikit-surprise; indices are dense, so its inner ids are ours."""
-    n_users, n_movies = int(rows.max()) + 1, int(columns.max()) + 1
-    by_user: dict[int, list[tuple[int, float]]] = {row: [] for row in range(n_users)}
-    by_movie: dict[int, list[tuple[int, float]]] = {column: [] for column in range(n_movies)}
-    for row, column, value in zip(rows.tolist(), columns.tolist(), values.tolist(), strict=True):
-        by_user[row].append((column, value))
-        by_movie[column].append((row, value))
-    ids = [{index: index for index in range(n)} for n in (n_users, n_movies)]
-    scale = (float(values.min()), float(values.max()))
-    trainset = Trainset(by_user, by_movie, n_users, n_movies, len(values), scale, *ids)
-    kind = SVD if algorithm == "svd" else SVDpp
-    found = kind(
-        n_factors=parameters.n_factors,
-        n_epochs=parameters.n_epochs,
-        lr_all=parameters.lr,
-        reg_all=parameters.reg,
-        random_state=seed,
-    ).fit(trainset)
-    user_factors, implicit = found.pu, None
-    if algorithm == "svdpp":
-        watched = ([column for column, _ in by_user[row]] for row in range(n_users))
-        user_factors = user_factors + np.array([found.yj[some].sum(0) / np.sqrt(len(some)) for some in watched])
-        implicit = _float32(found.yj)
-    return Fitted(_float32(found.bu), _float32(found.bi), _float32(user_factors), _float32(found.qi), implicit)
+    With b̄ and w̄ the averages: μ + b̄, b_u - b̄, w_u - w̄, b_i + q_i · w̄. A user whom the model does not know is then
+    predicted as the average one. Not so before: a user of no factors at all is like nobody.
+    """
+    weights = (np.diff(ratings.indptr)[found.rows] / ratings.nnz).astype(np.float32)
+    bias = float(weights @ found.user_bias)
+    factors: Floats = weights @ found.user_factors
+    user_bias: Floats = found.user_bias - np.float32(bias)
+    user_factors: Floats = found.user_factors - factors
+    item_bias: Floats = found.item_bias + found.item_factors @ factors
+    return found._replace(mean=found.mean + bias, user_bias=user_bias, user_factors=user_factors, item_bias=item_bias)
 
 
-def _float32(array: np.ndarray) -> Floats:
-    return np.ascontiguousarray(array, dtype="<f4")
+def _refuse_odd(train: RatingMatrix) -> None:
+    odd = np.flatnonzero(~np.isfinite(train.ratings.data))
+    if len(odd):
+        row = int(np.searchsorted(train.ratings.indptr, odd[0], side="right")) - 1
+        movie = train.movies[train.ratings.indices[odd[0]]]
+        raise BadInput(f"user {train.users[row]!r} rated movie {movie!r} {train.ratings.data[odd[0]]}: not a number")
+
+
+def _warm(model: FactorModel, train: RatingMatrix, algorithm: Algorithm, parameters: Parameters) -> Warm:
+    n_factors = model.item_factors.shape[1]
+    if n_factors != parameters.n_factors or (model.implicit_factors is None) != (algorithm == "svd"):
+        kind = "SVD" if model.implicit_factors is None else "SVD++"
+        raise BadInput(
+            f"cannot start {algorithm} with {parameters.n_factors} factors from {kind} with {n_factors} factors"
+        )
+    return Warm(model, _found(train.users, model.user_index), _found(train.movies, model.movie_index))
+
+
+def _found(ids: list[str], index: Mapping[str, int]) -> NDArray[np.int64]:
+    return np.fromiter((index.get(each, -1) for each in ids), dtype=np.int64, count=len(ids))

@@ -9,22 +9,31 @@ from concurrent.futures import ProcessPoolExecutor
 from functions.train import core
 from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
+from shared.adapters.files import read_yaml
 from shared.artifacts import Manifest, libraries
-from shared.errors import NotFound
+from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
-from shared.matrix import Split
+from shared.matrix import RatingMatrix, Split
+from shared.model import FactorModel
+from shared.settings import cores
 
 
 def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
     """Fit each algorithm to the matrix, unless that model is stored already; store it; say so."""
+    chosen = core.parameters(read_yaml(deps.settings.params_file))
     loaded: tuple[Split, Manifest] | None = None
     for algorithm in ALGORITHMS:
-        parameters = core.PARAMETERS[algorithm]
-        seed = deps.settings.train_seed
-        version = core.model_version(event.matrix_id, algorithm, parameters, seed, libraries())
+        base = predecessor(event, algorithm, chosen[algorithm].n_factors, deps)
+        order = core.Order(
+            algorithm,
+            chosen[algorithm].warmed() if base else chosen[algorithm],
+            deps.settings.train_seed,
+            deps.settings.train_threads or cores(),
+        )
+        version = core.model_version(event.matrix_id, order, libraries(), base)
         if not stored(algorithm, version, deps):
             loaded = loaded or load(event.matrix_id, deps)
-            train(algorithm, version, *loaded, deps)
+            train(version, order, base, *loaded, deps)
         deps.publisher.publish(ModelTrained(algorithm, version, event.matrix_id))
 
 
@@ -34,24 +43,71 @@ def load(matrix_id: str, deps: bootstrap.Deps) -> tuple[Split, Manifest]:
     return Split.from_files(matrix_id, artifact.files), artifact.manifest
 
 
-def train(algorithm: Algorithm, version: str, split: Split, matrix: Manifest, deps: bootstrap.Deps) -> None:
+def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: bootstrap.Deps) -> str | None:
+    """Return the version of the model to start from: the standing one, if it was made from less of the lake.
+
+    For the matrix that the standing model itself was made from, as after a repeated event, it is what that one started
+    from. A model with another number of factors, or one that cannot be read, is no start.
+    """
+    standing = deps.channels.get(keys.score_service(algorithm))
+    version = standing.get("model_version")
+    if not version or not deps.settings.warm_start:
+        return None
+    try:
+        manifest = deps.artifacts.manifest(keys.model(algorithm, version))
+    except (Corrupt, NotFound) as error:
+        deps.log.warning("no_warm_start", model=version, reason=str(error))
+        return None
+    if standing.get("matrix_id") == event.matrix_id:
+        return manifest.warmed_from
+    older = manifest.lake_version is not None and manifest.lake_version < event.lake_version
+    return version if older and manifest.parameters.get("n_factors") == n_factors else None
+
+
+def train(
+    version: str, order: core.Order, base: str | None, split: Split, matrix: Manifest, deps: bootstrap.Deps
+) -> None:
     """Fit one model in a process of its own, so that this one stays alive to its probes, and store it."""
-    parameters, seed = core.PARAMETERS[algorithm], deps.settings.train_seed
-    started = time.perf_counter()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
-        model = pool.submit(core.fit, split.train, algorithm, parameters, seed).result()
-    seconds = time.perf_counter() - started
+        try:
+            model, seconds = pool.submit(fit, split.train, order, warm_model(order.algorithm, base, deps)).result()
+        except core.Diverged as error:
+            raise BadEvent(f"{order.algorithm} on matrix {split.matrix_id}: {error}") from error
     manifest = deps.manifest(
         kind="model",
         id=version,
         made_from=keys.matrix(split.matrix_id),
+        warmed_from=base,
         lake_version=matrix.lake_version,
-        parameters={"algorithm": algorithm, "seed": seed, **parameters.as_dict()},
-        metrics={"fit_seconds": round(seconds, 3), "n_ratings": split.train.n_ratings},
+        parameters=order.as_dict(),
+        metrics={"fit_seconds": round(seconds, 4), "n_ratings": split.train.n_ratings},
     )
-    deps.artifacts.put(keys.model(algorithm, version), model.to_files(), manifest)
-    telemetry.FIT_SECONDS.labels(algorithm).set(seconds)
-    deps.log.info("model_trained", algorithm=algorithm, model=version, fit_seconds=round(seconds, 2))
+    deps.artifacts.put(keys.model(order.algorithm, version), model.to_files(), manifest)
+    telemetry.FIT_SECONDS.labels(order.algorithm).set(seconds)
+    deps.log.info(
+        "model_trained", algorithm=order.algorithm, model=version, warmed_from=base, fit_seconds=round(seconds, 2)
+    )
+
+
+def warm_model(algorithm: Algorithm, base: str | None, deps: bootstrap.Deps) -> FactorModel | None:
+    """Return the model to start from, every file checked."""
+    return FactorModel.from_files(deps.artifacts.get(keys.model(algorithm, base)).files) if base else None
+
+
+def fit(ratings: RatingMatrix, order: core.Order, warm: FactorModel | None) -> tuple[FactorModel, float]:
+    """Return the model and the seconds of the fit alone, compiled code loaded before."""
+    core.ready(order.engine)
+    started = time.perf_counter()
+    model = core.fit(
+        ratings,
+        order.algorithm,
+        order.parameters,
+        order.seed,
+        engine=order.engine,
+        n_threads=order.n_threads,
+        warm=warm,
+    )
+    return model, time.perf_counter() - started
 
 
 def stored(algorithm: Algorithm, version: str, deps: bootstrap.Deps) -> bool:

@@ -1,10 +1,13 @@
-"""A folder as a write-once store, for models that a person keeps on disk."""
+"""Files: a folder as a write-once store, for models that a person keeps on disk, and YAML."""
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from shared.errors import Conflict, NotFound
+import yaml
+
+from shared.errors import BadInput, Conflict, NotFound
 from shared.ports import Tagged
 
 
@@ -33,3 +36,11 @@ class DirectoryStore:
         part = path.with_name(path.name + ".part")
         part.write_bytes(data)
         part.replace(path)
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds. Raises: BadInput."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadInput(f"{path}: {error}") from error

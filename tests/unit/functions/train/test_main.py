@@ -1,11 +1,12 @@
 import pytest
+import yaml
 
 from functions.build_matrix import core as building
 from functions.train import core
 from functions.train.main import handle
 from shared import keys
 from shared.errors import Corrupt, NotFound
-from shared.events import MatrixBuilt, ModelTrained
+from shared.events import ALGORITHMS, MatrixBuilt, ModelTrained
 from shared.model import FactorModel
 from tests import entry, fakes
 from tests.ratings import checkerboard, table
@@ -15,10 +16,11 @@ EVENT = MatrixBuilt(SPLIT.matrix_id, 3, SPLIT.train.n_ratings)
 
 
 @pytest.fixture
-def deps(tmp_path, monkeypatch):
+def deps(tmp_path):
     quick = core.Parameters(n_factors=2, n_epochs=2, lr=0.01, reg=0.02)
-    monkeypatch.setattr(core, "PARAMETERS", {"svd": quick, "svdpp": quick})
-    deps = fakes.deps(tmp_path)
+    params = tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump({algorithm: quick.as_dict() for algorithm in ALGORITHMS}))
+    deps = fakes.deps(tmp_path, params_file=params)
     manifest = deps.manifest(kind="matrix", id=SPLIT.matrix_id, lake_version=3)
     deps.artifacts.put(keys.matrix(SPLIT.matrix_id), SPLIT.to_files(), manifest)
     return deps

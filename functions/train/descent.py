@@ -1,0 +1,112 @@
+"""The engine `marquee`: SVD and SVD++ by stochastic gradient descent, on all threads it is given.
+
+Minimised is Σ (r - r̂)² + reg (b_u² + b_i² + |p_u|² + |q_i|² [+ Σ_j∈N(u) |y_j|²]) over the ratings, with r̂ as in
+`shared.model`; the steps are those of Koren, Bell, Volinsky, IEEE Computer 2009 (SVD) and Koren, KDD 2008 (SVD++),
+rating after rating, user after user. The same ratings, parameters, seed and number of threads give the same bytes.
+"""
+
+import copy
+from typing import Any, Final
+
+import numpy as np
+from scipy import sparse
+
+from functions.train import kernels
+from functions.train.crew import Crew
+from functions.train.engine import Diverged, Fitted, OnEpoch, Parameters, Warm
+from functions.train.layout import Layout, Parts, Tile, lay_out, one_tile, split
+from functions.train.state import State
+from shared.events import Algorithm
+
+HELD_OUT: Final = 0.05
+"""The share of the training ratings that early stopping watches instead of learning from."""
+
+
+def fit(
+    ratings: sparse.csr_array,
+    algorithm: Algorithm,
+    parameters: Parameters,
+    seed: int,
+    n_threads: int,
+    on_epoch: OnEpoch,
+    warm: Warm | None = None,
+) -> Fitted:
+    """Return what descent finds. Raises: Diverged."""
+    held_out = None
+    if parameters.patience:
+        ratings, held_out = split(ratings, HELD_OUT, seed)
+    layout = lay_out(ratings, n_threads)
+    with Crew(n_threads) as crew:
+        state = State.drawn(layout, algorithm, parameters, seed, crew)
+        if warm:
+            state.take(warm, layout, crew)
+        if held_out is None:
+            for epoch in range(parameters.n_epochs):
+                one_pass(state, layout, parameters, epoch, crew)
+                on_epoch(epoch + 1, None)
+        else:
+            state = _until_no_better(state, layout, one_tile(held_out, layout), parameters, on_epoch, crew)
+        state.sum_up(layout, crew)
+    fitted = state.ordered(layout, parameters.n_factors)
+    _refuse_infinite(parameters, parameters.n_epochs - 1, *fitted[3:])
+    return fitted
+
+
+def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, crew: Crew) -> None:
+    """Take a step for every rating once. Raises: Diverged."""
+    lr, lr_bias = parameters.steps(epoch)
+    keep, keep_bias = 1 - lr * parameters.reg, 1 - lr_bias * parameters.reg
+    decays = (keep**layout.n_ratings).astype(np.float32)
+    implicit, n = state.implicit, layout.n_groups
+    steps = (lr, 2.0 if implicit else 1.0, keep, lr_bias, keep_bias)
+
+    def descend(t: int, parts: Parts, step: int) -> None:
+        ratings = layout.starts[(t + step) % n], layout.movies, layout.residuals
+        kernels.descend(*parts[t], *ratings, state.user_bias, state.item_bias, state.users, state.items, *steps)
+
+    for parts in layout.rounds():
+        if implicit:
+            crew(implicit.gather, parts, layout, state.users)
+        for step in range(n):
+            crew(descend, parts, step)
+        if implicit:
+            crew(implicit.settle, parts, decays, state.users)
+            crew(implicit.spread, parts, layout, decays)
+    _refuse_infinite(parameters, epoch, state.user_bias, state.item_bias)
+
+
+def _until_no_better(
+    state: State, layout: Layout, watched: Tile, parameters: Parameters, on_epoch: OnEpoch, crew: Crew
+) -> State:
+    """Return the state after the pass that predicted the watched ratings best."""
+    best, least, since = state, np.inf, 0
+    for epoch in range(parameters.n_epochs):
+        one_pass(state, layout, parameters, epoch, crew)
+        state.sum_up(layout, crew)
+        rmse = _rmse(state, layout, watched, crew)
+        on_epoch(epoch + 1, rmse)
+        since += 1
+        if rmse < least:
+            best, least, since = copy.deepcopy(state), rmse, 0
+        if since == parameters.patience:
+            break
+    return best
+
+
+def _rmse(state: State, layout: Layout, tile: Tile, crew: Crew) -> float:
+    """Return the error on the ratings of a tile, unclipped; infinity if it is empty, so that the first pass is best."""
+    groups = layout.groups
+    sums = np.zeros(len(groups))
+
+    def measure(t: int) -> None:
+        model = state.user_bias, state.item_bias, state.users, state.items
+        sums[t] = kernels.squared_error(*groups[t], *tile, *model)
+
+    crew(measure)
+    n = tile.starts[-1]
+    return float(np.sqrt(sums.sum() / n)) if n else np.inf
+
+
+def _refuse_infinite(parameters: Parameters, epoch: int, *arrays: Any) -> None:
+    if not all(np.isfinite(array).all() for array in arrays if array is not None):
+        raise Diverged(f"descent diverged in pass {epoch + 1}: lr {parameters.lr:g} is too large for these ratings")

@@ -1,0 +1,107 @@
+"""The compiled loops beside the textbook, rating by rating in double precision."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from functions.train import kernels
+from functions.train.crew import Crew
+from functions.train.descent import one_pass
+from functions.train.engine import Parameters
+from functions.train.layout import lay_out
+from functions.train.state import State
+from tests.ratings import random_matrix
+
+PARAMETERS = Parameters(n_factors=5, n_epochs=1, lr=0.05, reg=0.1, lr_bias=0.02)
+FEW = random_matrix(n_users=7, n_movies=9, share=0.6)
+
+
+def textbook(layout, state, parameters):
+    """Return one pass of Koren's per-rating steps: b_u, b_i, w, q, in the order of a layout of one group."""
+    lr, lr_bias = parameters.steps(0)
+    reg, n = parameters.reg, parameters.n_factors
+    bu, bi, q = (each.astype(float) for each in (state.user_bias, state.item_bias, state.items[:, :n]))
+    implicit = state.implicit
+    p = (implicit.explicit if implicit else state.users)[:, :n].astype(float)
+    y = implicit.factors[:, :n].astype(float) if implicit else np.zeros_like(q)
+    starts = layout.starts[0]
+    mine = [layout.movies[starts[u] : starts[u + 1]] for u in range(len(p))]
+    for u, movies in enumerate(mine):
+        norm = len(movies) ** -0.5
+        for i, residual in zip(movies, layout.residuals[starts[u] : starts[u + 1]], strict=True):
+            w = p[u] + norm * y[movies].sum(0)
+            error = residual - (bu[u] + bi[i] + w @ q[i])
+            bu[u] += lr_bias * (error - reg * bu[u])
+            bi[i] += lr_bias * (error - reg * bi[i])
+            p_step, q_step = lr * (error * q[i] - reg * p[u]), lr * (error * w - reg * q[i])
+            if implicit:
+                y[movies] += lr * (error * norm * q[i] - reg * y[movies])
+            p[u] += p_step
+            q[i] += q_step
+    w = np.array([p[u] + len(movies) ** -0.5 * y[movies].sum(0) for u, movies in enumerate(mine)])
+    return bu, bi, w, q
+
+
+@pytest.mark.parametrize("algorithm", ["svd", "svdpp"])
+def test_a_pass_is_the_textbooks(algorithm, monkeypatch):
+    """Two ratings at once, and SVD++'s y_j once a user, give what Koren's steps give one by one."""
+    monkeypatch.setattr("functions.train.layout.USERS_A_ROUND", 1)
+    layout = lay_out(FEW.ratings, 1)
+    with Crew(1) as crew:
+        state = State.drawn(layout, algorithm, PARAMETERS, 3, crew)
+        state.sum_up(layout, crew)
+        expected = textbook(layout, state, PARAMETERS)
+        one_pass(state, layout, PARAMETERS, 0, crew)
+        state.sum_up(layout, crew)
+    found = state.user_bias, state.item_bias, state.users[:, :5], state.items[:, :5]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")  # SplitMix64 counts modulo 2^64
+@pytest.mark.parametrize("algorithm", ["svd", "svdpp"])
+def test_compiled_code_says_what_its_python_says(algorithm, monkeypatch):
+    """Nothing is lost in compilation: the loops run by the interpreter end in the same model."""
+
+    def passes():
+        layout = lay_out(FEW.ratings, 2)
+        with Crew(2) as crew:
+            state = State.drawn(layout, algorithm, PARAMETERS, 3, crew)
+            for _ in range(2):
+                one_pass(state, layout, PARAMETERS, 0, crew)
+            state.sum_up(layout, crew)
+        tile = layout.starts[1], layout.movies, layout.residuals
+        error = kernels.squared_error(0, 7, *tile, state.user_bias, state.item_bias, state.users, state.items)
+        return state.users, state.items, state.user_bias, error
+
+    compiled = passes()
+    for name in ("descend", "gather", "settle", "spread", "draw", "count", "deal", "squared_error"):
+        monkeypatch.setattr(kernels, name, getattr(kernels, name).py_func)
+    interpreted = passes()
+    for ours, theirs in zip(compiled, interpreted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-6)
+
+
+def test_what_is_drawn_has_the_mean_and_spread_asked_for():
+    """Uniform, mean 0, standard deviation 0.1, no two rows alike; the padding stays 0."""
+    factors = np.zeros((20_000, 16), np.float32)
+    kernels.draw(0, 20_000, 7, np.arange(20_000), 10, 0.1, factors)
+    drawn = factors[:, :10]
+    assert drawn.mean() == pytest.approx(0, abs=1e-3)
+    assert drawn.std() == pytest.approx(0.1, rel=0.01)
+    assert len(np.unique(drawn[:, 0])) > 19_900
+    assert np.abs(np.corrcoef(drawn.T) - np.eye(10)).max() < 0.05
+    assert not factors[:, 10:].any()
+
+
+def test_a_new_process_compiles_nothing():
+    """What was compiled once is read from the cache."""
+    script = (
+        "from functions.train import kernels as k;"
+        "print(sum(sum(getattr(k, n).stats.cache_misses.values()) for n in ('descend', 'gather', 'spread', 'deal')))"
+    )
+    for _ in range(2):
+        ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "0"
