@@ -5,18 +5,30 @@
 
 The bracket depends on the user alone, so it is folded into the user's factors once, and both algorithms predict
 by the first line. The y_j are kept: with them, users and watches that came after training can be folded in.
+
+An expected rating is not a rank: it never asks whether the user would watch the movie. Movies are ranked by the chance
+that a watch of this user is of this movie and that the user likes it, rates it above the average μ,
+
+    score_ui = π̂_ui · Φ((r̂_ui - μ) / s)
+
+with π̂ from `shared.watching`, Φ the normal distribution and s the standard deviation of all ratings, as nearly all of
+it is left unexplained for a user who came with a few ratings. What is watched and what is liked are modelled apart
+because ratings are not missing at random (Marlin and Zemel, RecSys 2009).
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
-from shared import npz
+from shared import fold_in, npz
 from shared.errors import Corrupt
+from shared.watching import Watching
 
 FACTORS: Final = "factors.npz"
 
@@ -29,6 +41,10 @@ _ALWAYS: Final = {
     "user_factors": npz.Spec("<f4", 2),
     "item_factors": npz.Spec("<f4", 2),
     "implicit_factors": npz.Spec("<f4", 2),
+    "user_tastes": npz.Spec("<f4", 2),
+    "watch_share": npz.Spec("<f4", 1),
+    "watch_axes": npz.Spec("<f4", 2),
+    "watch_inertia": npz.Spec("<f4", 1),
     "users": npz.Spec("|u1", 1),
     "user_ends": npz.Spec("<i8", 1),
     "movies": npz.Spec("|u1", 1),
@@ -51,13 +67,25 @@ def best(scores: Floats, n: int, without: NDArray[np.int64]) -> NDArray[np.int64
     return places[np.lexsort((places, -scores[places]))][:n]
 
 
+class Profile(NamedTuple):
+    """A user as a model sees one, trained or folded in.
+
+    `bias` is b_u; `factors` has shape (n_factors,), SVD++'s implicit sum in it; `taste` is z_u, shape (n_axes,).
+    """
+
+    bias: float
+    factors: Floats
+    taste: Floats
+
+
 @dataclass(frozen=True, eq=False)
 class FactorModel:
     """A fitted model over its own users and movies, those that it was trained on.
 
     `mean` is μ; `user_bias` b_u has shape (n_users,), `item_bias` b_i (n_movies,), `user_factors` (n_users, n_factors),
-    `item_factors` q_i (n_movies, n_factors), `implicit_factors` y_j the same or None; `lowest` and `highest` are the
-    ends of the ratings it was trained on, to which predictions are clipped.
+    `item_factors` q_i (n_movies, n_factors), `implicit_factors` y_j the same or None; `watching` tells which
+    movies are watched, and `user_tastes` z_u, shape (n_users, n_axes), by whom; `spread` is s; `lowest` and `highest`
+    are the ends of the ratings it was trained on, to which predictions are clipped.
     """
 
     mean: float
@@ -66,8 +94,11 @@ class FactorModel:
     user_factors: Floats
     item_factors: Floats
     implicit_factors: Floats | None
+    watching: Watching
+    user_tastes: Floats
     users: list[str]
     movies: list[str]
+    spread: float
     lowest: float
     highest: float
 
@@ -81,11 +112,51 @@ class FactorModel:
         """The row of each movie."""
         return {movie_id: row for row, movie_id in enumerate(self.movies)}
 
-    def scores(self, user_index: int) -> Floats:
-        """Return the unclipped rating that a user would give each movie, shape (n_movies,)."""
-        base = np.float32(self.mean) + self.user_bias[user_index]
-        scores: Floats = self.item_factors @ self.user_factors[user_index] + self.item_bias + base
+    def fold_in(self, watched: Iterable[str], rated: Mapping[str, float]) -> Profile:
+        """Return a user whom training did not know, or not so, from movies watched and ratings by movie.
+
+        Who rated a movie watched it. SVD++'s implicit sum over all watched is taken as it is, then b_u and p_u by
+        `shared.fold_in.ridge` from what it leaves of the ratings. Movies that the model does not know are ignored;
+        without any other the user is the average one, all zeros. Raises: ValueError for a rating that is not finite.
+        """
+        for movie, rating in rated.items():
+            if not math.isfinite(rating):
+                raise ValueError(f"the rating of movie {movie[:40]!r} is {rating}, not a finite number")
+        seen = self._places([*watched, *rated])
+        implicit = np.zeros(self.item_factors.shape[1], dtype=np.float32)
+        if self.implicit_factors is not None and len(seen):
+            implicit = self.implicit_factors[seen].sum(axis=0) / np.float32(math.sqrt(len(seen)))
+        known = {self.movie_index[movie]: rating for movie, rating in rated.items() if movie in self.movie_index}
+        places = np.fromiter(known.keys(), dtype=np.int64, count=len(known))
+        ratings = np.fromiter(known.values(), dtype=np.float64, count=len(known))
+        item_factors = self.item_factors[places]
+        left = ratings - self.mean - self.item_bias[places] - item_factors @ implicit
+        bias, factors = fold_in.ridge(item_factors, left)
+        return Profile(bias, implicit + factors, self.watching.taste(seen))
+
+    def ratings(self, user: int | Profile) -> Floats:
+        """Return the unclipped rating that a user, by row or folded in, would give each movie, shape (n_movies,)."""
+        profile = self._profile(user)
+        ratings: Floats = self.item_factors @ profile.factors + self.item_bias + np.float32(self.mean + profile.bias)
+        return ratings
+
+    def scores(self, user: int | Profile) -> Floats:
+        """Return what movies are ranked by for a user, by row or folded in, shape (n_movies,), from 0 to 1.
+
+        It is the chance that the user's next watch is of each movie and that the user likes it, π̂ · Φ((r̂ - μ) / s).
+        """
+        liking = ndtr((self.ratings(user) - np.float32(self.mean)) / np.float32(self.spread or 1))
+        scores: Floats = self.watching.chances(self._profile(user).taste) * liking
         return scores
+
+    def _profile(self, user: int | Profile) -> Profile:
+        if isinstance(user, Profile):
+            return user
+        return Profile(float(self.user_bias[user]), self.user_factors[user], self.user_tastes[user])
+
+    def _places(self, movies: Iterable[str]) -> NDArray[np.int64]:
+        """Return the rows of those movies that the model knows, in order, each once."""
+        return np.array(sorted({self.movie_index[each] for each in movies if each in self.movie_index}), np.int64)
 
     def predict(self, users: Sequence[str], movies: Sequence[str]) -> Floats:
         """Return the expected rating of each pair, shape (n_pairs,), clipped to the scale.
@@ -113,12 +184,16 @@ class FactorModel:
         movies, movie_ends = npz.pack_texts(self.movies)
         implicit = self.implicit_factors
         arrays = {
-            "scalars": np.array([self.mean, self.lowest, self.highest], dtype="<f8"),
+            "scalars": np.array([self.mean, self.spread, self.lowest, self.highest], dtype="<f8"),
             "user_bias": self.user_bias,
             "item_bias": self.item_bias,
             "user_factors": self.user_factors,
             "item_factors": self.item_factors,
             "implicit_factors": np.zeros((0, n_factors), "<f4") if implicit is None else implicit,
+            "user_tastes": self.user_tastes,
+            "watch_share": self.watching.share,
+            "watch_axes": self.watching.axes,
+            "watch_inertia": self.watching.inertia,
             "users": users,
             "user_ends": user_ends,
             "movies": movies,
@@ -133,31 +208,39 @@ class FactorModel:
             raise Corrupt(f"a model without {FACTORS}")
         a = npz.load(files[FACTORS], _ALWAYS)
         users, movies = npz.unpack_texts(a["users"], a["user_ends"]), npz.unpack_texts(a["movies"], a["movie_ends"])
-        n_factors = a["item_factors"].shape[1]
+        n_factors, n_axes = a["item_factors"].shape[1], len(a["watch_inertia"])
         n_implicit = len(a["implicit_factors"])
         shapes = {
-            "scalars": (3,),
+            "scalars": (4,),
             "user_bias": (len(users),),
             "item_bias": (len(movies),),
             "user_factors": (len(users), n_factors),
             "item_factors": (len(movies), n_factors),
             "implicit_factors": (len(movies) if n_implicit else 0, n_factors),
+            "user_tastes": (len(users), n_axes),
+            "watch_share": (len(movies),),
+            "watch_axes": (len(movies), n_axes),
         }
         for name, shape in shapes.items():
             if a[name].shape != shape:
                 raise Corrupt(f"{name}: shape {a[name].shape}, not {shape}")
-        mean, lowest, highest = a["scalars"].tolist()
-        if not movies or not lowest <= mean <= highest:
-            raise Corrupt(f"a model of {len(movies)} movies, mean {mean}, scale {lowest} to {highest}")
+        mean, spread, lowest, highest = a["scalars"].tolist()
+        if not movies or not lowest <= mean <= highest or spread < 0:
+            raise Corrupt(f"a model of {len(movies)} movies, mean {mean} ± {spread}, scale {lowest} to {highest}")
+        if (a["watch_share"] < 0).any() or (a["watch_inertia"] <= 0).any():
+            raise Corrupt("watch_share below 0, or watch_inertia not above 0")
         return cls(
-            mean,
-            a["user_bias"],
-            a["item_bias"],
-            a["user_factors"],
-            a["item_factors"],
-            a["implicit_factors"] if n_implicit else None,
-            users,
-            movies,
-            lowest,
-            highest,
+            mean=mean,
+            user_bias=a["user_bias"],
+            item_bias=a["item_bias"],
+            user_factors=a["user_factors"],
+            item_factors=a["item_factors"],
+            implicit_factors=a["implicit_factors"] if n_implicit else None,
+            watching=Watching(a["watch_share"], a["watch_axes"], a["watch_inertia"]),
+            user_tastes=a["user_tastes"],
+            users=users,
+            movies=movies,
+            spread=spread,
+            lowest=lowest,
+            highest=highest,
         )

@@ -22,10 +22,12 @@ from functions.train.engine import (
     Warm,
     parameters,
 )
+from shared import watching
 from shared.errors import BadInput
 from shared.events import Algorithm
 from shared.matrix import RatingMatrix
 from shared.model import FactorModel, Floats
+from shared.watching import Watched
 
 __all__ = [
     "DEFAULTS",
@@ -39,9 +41,10 @@ __all__ = [
     "model_version",
     "parameters",
     "ready",
+    "watch",
 ]
 
-_REVISION: Final = 2
+_REVISION: Final = 3
 """Raised whenever `fit` changes what it finds, so that models fitted before are not taken for its own."""
 
 _MODULES: Final[Mapping[Engine, str]] = {"marquee": "descent", "surprise": "reference"}
@@ -68,12 +71,13 @@ def fit(
     engine: Engine = "marquee",
     n_threads: int = 1,
     warm: FactorModel | None = None,
+    watched: Watched | None = None,
 ) -> FactorModel:
     """Return the model fitted by stochastic gradient descent, the same for the same arguments.
 
     It knows the users and movies that have at least one rating in `train`. `warm` is a model to start from, of the same
-    algorithm and number of factors; users and movies that it does not know start by chance.
-    Raises: ValueError if there is no rating; BadInput naming a rating that is no number, or a model that does not fit;
+    algorithm and number of factors; users and movies that it does not know start by chance. `watched` is what `watch`
+    finds, if it is known already. Raises: ValueError if there is no rating; BadInput naming a rating that is no number, or a model that does not fit;
     Diverged.
     """
     ratings = train.ratings
@@ -83,10 +87,22 @@ def fit(
     implementation = importlib.import_module(f"functions.train.{_MODULES[engine]}")
     start = _warm(warm, train, algorithm, parameters) if warm else None
     found = implementation.fit(ratings, algorithm, parameters, seed, n_threads, on_epoch, start)
-    return _model(_centred(found, ratings), train)
+    return _model(_centred(found, ratings), watched or watch(train, seed), train)
 
 
-def _model(found: Fitted, train: RatingMatrix) -> FactorModel:
+def watch(train: RatingMatrix, seed: int) -> Watched:
+    """Return how the users who rated watch the movies that are rated: a part of every model, whatever its algorithm."""
+    rows, columns, _ = train.triples()
+    return watching.fit(_dense(rows), _dense(columns), seed)
+
+
+def _dense(indices: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return indices counted anew without those that do not occur, in the same order."""
+    places: NDArray[np.int64] = np.cumsum(np.bincount(indices) > 0) - 1
+    return places[indices]
+
+
+def _model(found: Fitted, watched: Watched, train: RatingMatrix) -> FactorModel:
     values = train.ratings.data
     return FactorModel(
         mean=found.mean,
@@ -95,8 +111,11 @@ def _model(found: Fitted, train: RatingMatrix) -> FactorModel:
         user_factors=found.user_factors,
         item_factors=found.item_factors,
         implicit_factors=found.implicit_factors,
+        watching=watched.watching,
+        user_tastes=watched.tastes,
         users=[train.users[row] for row in found.rows.tolist()],
         movies=[train.movies[column] for column in found.columns.tolist()],
+        spread=float(values.std(dtype=np.float64)),
         lowest=float(values.min()),
         highest=float(values.max()),
     )

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from shared import npz
 from shared.errors import Corrupt
-from shared.model import FACTORS, FactorModel, best
+from shared.fold_in import ridge
+from shared.model import FACTORS, FactorModel, Profile, best
+from shared.watching import Watching
 
 MODEL = FactorModel(
     mean=3.0,
@@ -16,18 +18,104 @@ MODEL = FactorModel(
     user_factors=np.array([[1, 0], [0, 2]], "<f4"),
     item_factors=np.array([[1, 1], [0, 0], [-1, 0]], "<f4"),
     implicit_factors=None,
+    watching=Watching(
+        share=np.array([0.5, 0.25, 0.25], "<f4"),
+        axes=np.array([[0], [0.5], [-0.5]], "<f4"),
+        inertia=np.array([1], "<f4"),
+    ),
+    user_tastes=np.array([[0.2], [0]], "<f4"),
     users=["7", "8"],
     movies=["a", "b", "c"],
+    spread=1.5,
     lowest=0.5,
     highest=5.0,
 )
 FILES = MODEL.to_files()
+IMPLICIT = dataclasses.replace(MODEL, implicit_factors=np.array([[1, 2], [3, 0], [0, -1]], "<f4"))
 
 
 def test_a_prediction_by_hand():
     """μ + b_u + b_i + q_i · p_u: 3 + 0.5 + 0 + 1 for user 7 and movie a."""
-    assert MODEL.scores(0) == pytest.approx([4.5, 4.5, 1.5])
+    assert MODEL.ratings(0) == pytest.approx([4.5, 4.5, 1.5])
     assert MODEL.predict(["7", "8"], ["a", "c"]) == pytest.approx([4.5, 1.5])
+
+
+def test_a_score_by_hand():
+    """π̂ · Φ((r̂ - μ) / s): user 7 watches a, b, c with 0.5, 0.35, 0.15; r̂ is 1, 1, -1 deviations off the mean."""
+    high, low = 0.841345, 0.158655
+    assert MODEL.scores(0) == pytest.approx([0.5 * high, 0.35 * high, 0.15 * low], rel=1e-5)
+
+
+def test_a_model_of_equal_ratings_ranks_by_what_is_watched():
+    """If all ratings are the same there is no spread, and half of everything is above the mean."""
+    equal = dataclasses.replace(
+        MODEL,
+        spread=0.0,
+        user_bias=np.zeros(2, "<f4"),
+        item_bias=np.zeros(3, "<f4"),
+        item_factors=np.zeros((3, 2), "<f4"),
+    )
+    assert equal.scores(0) == pytest.approx([0.25, 0.175, 0.075])
+
+
+def test_a_user_is_scored_alike_by_row_and_by_profile():
+    """Trained and folded-in users take one path."""
+    trained = Profile(0.5, MODEL.user_factors[0], MODEL.user_tastes[0])
+    assert (MODEL.scores(trained) == MODEL.scores(0)).all()
+    assert (MODEL.ratings(trained) == MODEL.ratings(0)).all()
+
+
+def test_folding_in_by_hand():
+    """A 5 for movie b, which has no factors: 5 - 3 - 1 is left, shrunk to b_u = 1/11; one watch halves the way to b."""
+    user = MODEL.fold_in([], {"b": 5})
+    assert user.bias == pytest.approx(1 / 11)
+    assert user.factors == pytest.approx([0, 0])
+    assert user.taste == pytest.approx([(0.5 - 0) / 2])
+    assert MODEL.ratings(user) == pytest.approx([3 + 1 / 11, 4 + 1 / 11, 2 + 1 / 11])
+
+
+@pytest.mark.parametrize("model", [MODEL, IMPLICIT])
+def test_of_whom_nothing_is_known_is_the_average_user(model):
+    """Without watches and ratings, or with those of unknown movies only, all is 0."""
+    for user in (model.fold_in([], {}), model.fold_in(["y"], {"z": 5})):
+        assert (user.bias, *user.factors, *user.taste) == (0, 0, 0, 0)
+        assert model.ratings(user) == pytest.approx([3, 4, 2])
+
+
+@pytest.mark.parametrize("model", [MODEL, IMPLICIT])
+def test_unknown_movies_and_repetition_change_nothing(model):
+    """A movie that the model does not know is ignored; to watch one twice, or also to rate it, is to watch it once."""
+    plain = model.fold_in(["c"], {"a": 4, "b": 1})
+    for other in (
+        model.fold_in(["c", "z"], {"a": 4, "b": 1, "y": 5}),
+        model.fold_in(["b", "c", "c", "a"], {"b": 1, "a": 4}),
+    ):
+        assert other.bias == pytest.approx(plain.bias)
+        assert other.factors == pytest.approx(plain.factors)
+        assert other.taste == pytest.approx(plain.taste)
+
+
+def test_a_watch_moves_a_user_of_svdpp_as_the_equation_says():
+    """|N|^-½ Σ y_j over the watched: (3 + 0, 0 - 1) / √2, without any rating; in SVD nothing but the taste moves."""
+    assert IMPLICIT.fold_in(["b", "c"], {}).factors == pytest.approx([3 / np.sqrt(2), -1 / np.sqrt(2)])
+    assert MODEL.fold_in(["b", "c"], {}).factors == pytest.approx([0, 0])
+
+
+def test_svdpp_explains_by_watches_before_it_asks_the_ratings():
+    """Rated a, watched b: the sum is (4, 2) / √2, and p_u is the ridge of what it leaves of the rating."""
+    implicit = np.array([4, 2]) / np.sqrt(2)
+    bias, factors = ridge(IMPLICIT.item_factors[:1], np.array([4 - 3 - 0 - implicit.sum()]))
+    user = IMPLICIT.fold_in(["b"], {"a": 4})
+    assert user.bias == pytest.approx(bias)
+    assert user.factors == pytest.approx(implicit + factors)
+
+
+@pytest.mark.parametrize("rating", [float("nan"), float("inf")])
+@pytest.mark.parametrize("movie", ["a", "unknown"])
+def test_a_rating_that_is_no_number_is_named(movie, rating):
+    """Of a known movie or not."""
+    with pytest.raises(ValueError, match=f"movie '{movie}' is {rating}"):
+        MODEL.fold_in([], {"b": 3, movie: rating})
 
 
 def test_who_is_unknown_counts_as_average():
@@ -61,6 +149,8 @@ def test_a_damaged_model_is_refused_or_well_formed(chance):
     except Corrupt:
         return
     model.predict(["7"], ["a"])
+    with np.errstate(over="ignore", invalid="ignore"):
+        model.scores(model.fold_in(["a"], {"b": 4}))
 
 
 @pytest.mark.parametrize(
@@ -69,6 +159,16 @@ def test_a_damaged_model_is_refused_or_well_formed(chance):
         {"user_bias": np.zeros(3, "<f4")},
         {"user_factors": np.zeros((2, 3), "<f4")},
         {"implicit_factors": np.zeros((2, 2), "<f4")},
+        {"user_tastes": np.zeros((2, 2), "<f4")},
+        {"user_tastes": np.full((2, 1), np.nan, "<f4")},
+        {"watching": dataclasses.replace(MODEL.watching, share=np.ones(2, "<f4"))},
+        {"watching": dataclasses.replace(MODEL.watching, share=-MODEL.watching.share)},
+        {"watching": dataclasses.replace(MODEL.watching, axes=np.ones((2, 1), "<f4"))},
+        {"watching": dataclasses.replace(MODEL.watching, axes=np.full((3, 1), np.inf, "<f4"))},
+        {"watching": dataclasses.replace(MODEL.watching, inertia=np.ones(2, "<f4"))},
+        {"watching": dataclasses.replace(MODEL.watching, inertia=np.zeros(1, "<f4"))},
+        {"spread": -1.0},
+        {"spread": float("inf")},
         {"users": ["7", "7"]},
         {"movies": [], "item_bias": np.zeros(0, "<f4"), "item_factors": np.zeros((0, 2), "<f4")},
         {"mean": 9.0},

@@ -8,6 +8,7 @@ from functions.evaluate_offline import core
 from shared import accuracy
 from shared.matrix import Split
 from shared.model import FactorModel
+from tests.models import indifferent
 from tests.ratings import table
 
 OLD = [("1", "a", 5, 1), ("1", "b", 1, 2), ("2", "a", 5, 3), ("2", "c", 3, 4)]
@@ -29,8 +30,11 @@ def model() -> FactorModel:
         user_factors=np.zeros((2, 1), "<f4"),
         item_factors=np.zeros((3, 1), "<f4"),
         implicit_factors=None,
+        watching=indifferent(3),
+        user_tastes=np.zeros((2, 0), "<f4"),
         users=["1", "2"],
         movies=["a", "b", "c"],
+        spread=1.5,
         lowest=1.0,
         highest=5.0,
     )

@@ -165,6 +165,22 @@ def test_svdpp_keeps_its_implicit_factors():
     assert core.fit(TRAIN, "svd", QUICK, 1).implicit_factors is None
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_trained_taste_is_the_one_folded_in(algorithm):
+    """A user who brings the same ratings after training is taken to watch the same movies."""
+    model = core.fit(TRAIN, algorithm, QUICK, seed=1)
+    for user, row in model.user_index.items():
+        columns = TRAIN.rated(TRAIN.user_index[user])
+        assert model.fold_in([TRAIN.movies[column] for column in columns], {}).taste == pytest.approx(
+            model.user_tastes[row], abs=1e-5
+        )
+
+
+def test_the_spread_is_the_standard_deviation():
+    """Of all ratings, about their mean."""
+    assert core.fit(TRAIN, "svd", QUICK, 1).spread == pytest.approx(np.std(TRAIN.triples()[2]))
+
+
 def test_nothing_cannot_be_fitted():
     """A matrix without ratings is an error, not a model."""
     empty = dataclasses.replace(TRAIN, ratings=TRAIN.ratings * 0)
