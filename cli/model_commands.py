@@ -131,9 +131,10 @@ def recommend(
     titles: Annotated[Path | None, typer.Option(help="CSV with movie_id and title, to print titles.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the movies that a user would rate highest.
+    """Print the movies that a user is likely to watch and to like, and the rating to expect of each.
 
-    A model does not know what users have rated; --seen names the ratings to leave out.
+    A model does not know what users have rated; --seen names the ratings to leave out. A user that came after training
+    is folded in from the ratings there.
 
     Example: marquee recommend 3 --model /tmp/svd --seen ratings.csv --titles data/movielens-small/movies.csv.gz
     """

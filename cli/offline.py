@@ -131,17 +131,25 @@ def errors(truth: NDArray[Any], expected: NDArray[Any]) -> dict[str, Any]:
 
 
 def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[tuple[str, float]]:
-    """Return the n movies a user would rate highest and that the user has not rated in `source`.
+    """Return the n best movies for a user that the user has not rated in `source`, and the rating expected of each.
 
-    Raises: BadInput if the model does not know the user.
+    A user whom the model does not know is folded in from the ratings in `source`. Raises: BadInput if there are none.
     """
     model = load(folder)
-    if user_id not in model.user_index:
-        raise BadInput(f"the model in {folder} does not know user {user_id[:40]!r}")
-    scores = model.scores(model.user_index[user_id])
-    seen: list[str] = []
-    if source:
-        table = files.read_ratings(source)
-        seen = table.filter(pc.equal(table["user_id"], user_id))["movie_id"].to_pylist()
-    without = np.array([model.movie_index.get(movie, -1) for movie in seen], dtype=np.int64)
-    return [(model.movies[place], float(scores[place])) for place in best(scores, n, without)]
+    rated = _rated(source, user_id) if source else {}
+    user = model.user_index.get(user_id)
+    if user is None and not rated:
+        there = f"{source} holds no rating of theirs" if source else "--seen can bring ratings of theirs"
+        raise BadInput(f"the model in {folder} does not know user {user_id[:40]!r}, and {there}")
+    known = model.fold_in((), rated) if user is None else user
+    without = np.array([model.movie_index.get(movie, -1) for movie in rated], dtype=np.int64)
+    ratings = model.ratings(known)
+    return [(model.movies[place], float(ratings[place])) for place in best(model.scores(known), n, without)]
+
+
+def _rated(source: Path, user_id: str) -> dict[str, float]:
+    """Return what a user rated in a file, and the latest rating of each movie."""
+    table = files.read_ratings(source)
+    mine = core.build(table.filter(pc.equal(table["user_id"], user_id)), validation_fraction=0).train
+    _, columns, values = mine.triples()
+    return {mine.movies[column]: value for column, value in zip(columns.tolist(), values.tolist(), strict=True)}

@@ -143,7 +143,19 @@ def test_a_damaged_model_is_refused(model):
         marquee("recommend", 1, "--model", model)
 
 
-def test_an_unknown_user_is_said_to_be_unknown(model):
-    """Offline there is no popularity list to fall back on."""
-    with pytest.raises(BadInput, match="does not know user"):
+def test_a_user_who_came_after_training_is_folded_in(model, tmp_path):
+    """A stranger who loves the movies of one colour gets the rest of that colour first, and nothing that was rated."""
+    mine = ["stranger,m1,1", "stranger,m0,1", "stranger,m0,5", "stranger,m2,5", "stranger,unheard,5", "1,m4,1"]
+    seen = write(tmp_path / "seen.csv", "user_id,movie_id,rating", *mine)
+    found = json.loads(marquee("recommend", "stranger", "--model", model, "--seen", seen, "--json"))
+    assert found[0]["movie_id"] == "m4"
+    assert {each["movie_id"] for each in found} == {"m3", "m4", "m5"}
+    assert found[0]["rating"] > max(each["rating"] for each in found[1:])
+
+
+def test_an_unknown_user_is_said_to_be_unknown(model, ratings):
+    """Nobody is made up: there must be ratings to fold in, and the message says what would help."""
+    with pytest.raises(BadInput, match="does not know user 'stranger', and --seen can bring"):
         marquee("recommend", "stranger", "--model", model)
+    with pytest.raises(BadInput, match=r"ratings\.csv holds no rating of theirs"):
+        marquee("recommend", "stranger", "--model", model, "--seen", ratings)
