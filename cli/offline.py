@@ -40,6 +40,7 @@ def train(
     split = core.build(files.read_ratings(source), validation_fraction=0)
     warm, warmed_from = (load(warm_from), _manifest(warm_from).id) if warm_from else (None, None)
     training.ready(order.engine)
+    watched = training.watch(split.train, order.seed)
     started = time.perf_counter()
     model = training.fit(
         split.train,
@@ -50,6 +51,7 @@ def train(
         engine=order.engine,
         n_threads=order.n_threads,
         warm=warm,
+        watched=watched,
     )
     seconds = time.perf_counter() - started
     manifest = Manifest(

@@ -28,8 +28,8 @@ from shared.matrix import Split
 HELD_BACK: Final = 0.1
 """The share of the newest ratings that the search never sees."""
 
-FOLDS: Final = (0.6, 0.7, 0.8, 0.9)
-"""A trial is trained four times, on so much of the other ratings, the oldest, and measured on the next tenth."""
+FOLDS: Final = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""A trial is trained six times, on so much of the other ratings, the oldest, and measured on the next tenth."""
 
 _ENDED: Final = (TrialState.COMPLETE, TrialState.PRUNED)
 
@@ -103,8 +103,8 @@ def _trial(trial: optuna.Trial, plan: Plan, splits: list[Split]) -> float:
         n_factors=trial.suggest_categorical("n_factors", [8, 16, 20, 32, 48, 64, 96, 100, 128]),
         n_epochs=trial.suggest_int("n_epochs", 5, 100, log=True),
         lr=trial.suggest_float("lr", 0.001, 0.05, log=True),
-        reg=trial.suggest_float("reg", 0.005, 0.3, log=True),
-        lr_bias=trial.suggest_float("lr_bias", 0.0005, 0.1, log=True),
+        reg=trial.suggest_float("reg", 0.01, 0.2, log=True),
+        lr_bias=trial.suggest_float("lr_bias", 0.001, 0.05, log=True),
         lr_final=trial.suggest_float("lr_final", 0.01, 1, log=True),
         init_std=trial.suggest_float("init_std", 0.003, 0.2, log=True),
     )

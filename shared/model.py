@@ -41,6 +41,7 @@ _ALWAYS: Final = {
     "user_factors": npz.Spec("<f4", 2),
     "item_factors": npz.Spec("<f4", 2),
     "implicit_factors": npz.Spec("<f4", 2),
+    "implicit_mean": npz.Spec("<f4", 1),
     "user_tastes": npz.Spec("<f4", 2),
     "watch_share": npz.Spec("<f4", 1),
     "watch_axes": npz.Spec("<f4", 2),
@@ -83,9 +84,10 @@ class FactorModel:
     """A fitted model over its own users and movies, those that it was trained on.
 
     `mean` is μ; `user_bias` b_u has shape (n_users,), `item_bias` b_i (n_movies,), `user_factors` (n_users, n_factors),
-    `item_factors` q_i (n_movies, n_factors), `implicit_factors` y_j the same or None; `watching` tells which
-    movies are watched, and `user_tastes` z_u, shape (n_users, n_axes), by whom; `spread` is s; `lowest` and `highest`
-    are the ends of the ratings it was trained on, to which predictions are clipped.
+    `item_factors` q_i (n_movies, n_factors), `implicit_factors` y_j the same or None, `implicit_mean` z̄ the average
+    user's sum of them, shape (n_factors,). The average user, each weighing as many ratings, has bias 0 and factors 0.
+    `watching` tells which movies are watched, and `user_tastes` z_u, shape (n_users, n_axes), by whom; `spread` is s;
+    `lowest` and `highest` are the ends of the ratings it was trained on, to which predictions are clipped.
     """
 
     mean: float
@@ -94,6 +96,7 @@ class FactorModel:
     user_factors: Floats
     item_factors: Floats
     implicit_factors: Floats | None
+    implicit_mean: Floats
     watching: Watching
     user_tastes: Floats
     users: list[str]
@@ -115,24 +118,26 @@ class FactorModel:
     def fold_in(self, watched: Iterable[str], rated: Mapping[str, float]) -> Profile:
         """Return a user whom training did not know, or not so, from movies watched and ratings by movie.
 
-        Who rated a movie watched it. SVD++'s implicit sum over all watched is taken as it is, then b_u and p_u by
-        `shared.fold_in.ridge` from what it leaves of the ratings. Movies that the model does not know are ignored;
-        without any other the user is the average one, all zeros. Raises: ValueError for a rating that is not finite.
+        Who rated a movie watched it. SVD++ expects of who watched n movies the factors n / (n + 50) · (z - z̄), z their
+        implicit sum: so much away from the average user. Then b_u and p_u are found by `shared.fold_in.ridge` from what
+        that leaves of the ratings. Movies that the model does not know are ignored; without any other the user
+        is the average one, all zeros. Raises: ValueError for a rating that is not finite.
         """
         for movie, rating in rated.items():
             if not math.isfinite(rating):
                 raise ValueError(f"the rating of movie {movie[:40]!r} is {rating}, not a finite number")
         seen = self._places([*watched, *rated])
-        implicit = np.zeros(self.item_factors.shape[1], dtype=np.float32)
+        expected = np.zeros(self.item_factors.shape[1], dtype=np.float32)
         if self.implicit_factors is not None and len(seen):
-            implicit = self.implicit_factors[seen].sum(axis=0) / np.float32(math.sqrt(len(seen)))
+            away = self.implicit_factors[seen].sum(axis=0) / np.float32(math.sqrt(len(seen))) - self.implicit_mean
+            expected = away * np.float32(len(seen) / (len(seen) + fold_in.IMPLICIT_INERTIA))
         known = {self.movie_index[movie]: rating for movie, rating in rated.items() if movie in self.movie_index}
         places = np.fromiter(known.keys(), dtype=np.int64, count=len(known))
         ratings = np.fromiter(known.values(), dtype=np.float64, count=len(known))
         item_factors = self.item_factors[places]
-        left = ratings - self.mean - self.item_bias[places] - item_factors @ implicit
+        left = ratings - self.mean - self.item_bias[places] - item_factors @ expected
         bias, factors = fold_in.ridge(item_factors, left)
-        return Profile(bias, implicit + factors, self.watching.taste(seen))
+        return Profile(bias, expected + factors, self.watching.taste(seen))
 
     def ratings(self, user: int | Profile) -> Floats:
         """Return the unclipped rating that a user, by row or folded in, would give each movie, shape (n_movies,)."""
@@ -190,6 +195,7 @@ class FactorModel:
             "user_factors": self.user_factors,
             "item_factors": self.item_factors,
             "implicit_factors": np.zeros((0, n_factors), "<f4") if implicit is None else implicit,
+            "implicit_mean": self.implicit_mean,
             "user_tastes": self.user_tastes,
             "watch_share": self.watching.share,
             "watch_axes": self.watching.axes,
@@ -217,6 +223,7 @@ class FactorModel:
             "user_factors": (len(users), n_factors),
             "item_factors": (len(movies), n_factors),
             "implicit_factors": (len(movies) if n_implicit else 0, n_factors),
+            "implicit_mean": (n_factors,),
             "user_tastes": (len(users), n_axes),
             "watch_share": (len(movies),),
             "watch_axes": (len(movies), n_axes),
@@ -225,7 +232,7 @@ class FactorModel:
             if a[name].shape != shape:
                 raise Corrupt(f"{name}: shape {a[name].shape}, not {shape}")
         mean, spread, lowest, highest = a["scalars"].tolist()
-        if not movies or not lowest <= mean <= highest or spread < 0:
+        if not movies or lowest > highest or spread < 0:
             raise Corrupt(f"a model of {len(movies)} movies, mean {mean} ± {spread}, scale {lowest} to {highest}")
         if (a["watch_share"] < 0).any() or (a["watch_inertia"] <= 0).any():
             raise Corrupt("watch_share below 0, or watch_inertia not above 0")
@@ -236,6 +243,7 @@ class FactorModel:
             user_factors=a["user_factors"],
             item_factors=a["item_factors"],
             implicit_factors=a["implicit_factors"] if n_implicit else None,
+            implicit_mean=a["implicit_mean"],
             watching=Watching(a["watch_share"], a["watch_axes"], a["watch_inertia"]),
             user_tastes=a["user_tastes"],
             users=users,

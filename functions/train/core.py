@@ -77,7 +77,9 @@ def fit(
 
     It knows the users and movies that have at least one rating in `train`. `warm` is a model to start from, of the same
     algorithm and number of factors; users and movies that it does not know start by chance. `watched` is what `watch`
-    finds, if it is known already. Raises: ValueError if there is no rating; BadInput naming a rating that is no number, or a model that does not fit;
+    finds, if it is known already.
+
+    Raises: ValueError if there is no rating; BadInput naming a rating that is no number, or a model that does not fit;
     Diverged.
     """
     ratings = train.ratings
@@ -111,6 +113,7 @@ def _model(found: Fitted, watched: Watched, train: RatingMatrix) -> FactorModel:
         user_factors=found.user_factors,
         item_factors=found.item_factors,
         implicit_factors=found.implicit_factors,
+        implicit_mean=_implicit_mean(found, train.ratings),
         watching=watched.watching,
         user_tastes=watched.tastes,
         users=[train.users[row] for row in found.rows.tolist()],
@@ -134,6 +137,16 @@ def _centred(found: Fitted, ratings: sparse.csr_array) -> Fitted:
     user_factors: Floats = found.user_factors - factors
     item_bias: Floats = found.item_bias + found.item_factors @ factors
     return found._replace(mean=found.mean + bias, user_bias=user_bias, user_factors=user_factors, item_bias=item_bias)
+
+
+def _implicit_mean(found: Fitted, ratings: sparse.csr_array) -> Floats:
+    """Return z̄ = Σ_u n_u z_u / n, the implicit sum of the average user, zeros for SVD; z_u = |N(u)|^-½ Σ_j∈N(u) y_j."""
+    if found.implicit_factors is None:
+        return np.zeros(found.item_factors.shape[1], dtype=np.float32)
+    n_ratings = np.diff(ratings.indptr)
+    of_each = np.bincount(ratings.indices, np.repeat(n_ratings**0.5 / ratings.nnz, n_ratings), ratings.shape[1])
+    mean: Floats = of_each[found.columns].astype(np.float32) @ found.implicit_factors
+    return mean
 
 
 def _refuse_odd(train: RatingMatrix) -> None:

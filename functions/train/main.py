@@ -97,6 +97,7 @@ def warm_model(algorithm: Algorithm, base: str | None, deps: bootstrap.Deps) -> 
 def fit(ratings: RatingMatrix, order: core.Order, warm: FactorModel | None) -> tuple[FactorModel, float]:
     """Return the model and the seconds of the fit alone, compiled code loaded before."""
     core.ready(order.engine)
+    watched = core.watch(ratings, order.seed)
     started = time.perf_counter()
     model = core.fit(
         ratings,
@@ -106,6 +107,7 @@ def fit(ratings: RatingMatrix, order: core.Order, warm: FactorModel | None) -> t
         engine=order.engine,
         n_threads=order.n_threads,
         warm=warm,
+        watched=watched,
     )
     return model, time.perf_counter() - started
 

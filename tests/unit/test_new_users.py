@@ -16,7 +16,7 @@ from shared.model import FactorModel, best
 
 LIKED = 4.0
 PARAMETERS = {
-    "svd": training.PARAMETERS["svd"],
+    "svd": training.DEFAULTS["svd"],
     "svdpp": training.Parameters(n_factors=5, n_epochs=10, lr=0.007, reg=0.02),
 }
 

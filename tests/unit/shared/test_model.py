@@ -18,6 +18,7 @@ MODEL = FactorModel(
     user_factors=np.array([[1, 0], [0, 2]], "<f4"),
     item_factors=np.array([[1, 1], [0, 0], [-1, 0]], "<f4"),
     implicit_factors=None,
+    implicit_mean=np.zeros(2, "<f4"),
     watching=Watching(
         share=np.array([0.5, 0.25, 0.25], "<f4"),
         axes=np.array([[0], [0.5], [-0.5]], "<f4"),
@@ -31,7 +32,11 @@ MODEL = FactorModel(
     highest=5.0,
 )
 FILES = MODEL.to_files()
-IMPLICIT = dataclasses.replace(MODEL, implicit_factors=np.array([[1, 2], [3, 0], [0, -1]], "<f4"))
+IMPLICIT = dataclasses.replace(
+    MODEL,
+    implicit_factors=np.array([[1, 2], [3, 0], [0, -1]], "<f4"),
+    implicit_mean=np.array([2, 1], "<f4"),
+)
 
 
 def test_a_prediction_by_hand():
@@ -96,14 +101,15 @@ def test_unknown_movies_and_repetition_change_nothing(model):
 
 
 def test_a_watch_moves_a_user_of_svdpp_as_the_equation_says():
-    """|N|^-½ Σ y_j over the watched: (3 + 0, 0 - 1) / √2, without any rating; in SVD nothing but the taste moves."""
-    assert IMPLICIT.fold_in(["b", "c"], {}).factors == pytest.approx([3 / np.sqrt(2), -1 / np.sqrt(2)])
+    """|N|^-½ Σ y_j is (3 + 0, 0 - 1) / √2, less (2, 1) of the average user; two watches count 2 of 52. SVD stays."""
+    away = np.array([3, -1]) / np.sqrt(2) - [2, 1]
+    assert IMPLICIT.fold_in(["b", "c"], {}).factors == pytest.approx(away * 2 / 52, rel=1e-5)
     assert MODEL.fold_in(["b", "c"], {}).factors == pytest.approx([0, 0])
 
 
 def test_svdpp_explains_by_watches_before_it_asks_the_ratings():
-    """Rated a, watched b: the sum is (4, 2) / √2, and p_u is the ridge of what it leaves of the rating."""
-    implicit = np.array([4, 2]) / np.sqrt(2)
+    """Rated a, watched b: the sum is (4, 2) / √2, and the ridge is of what it leaves of the rating."""
+    implicit = (np.array([4, 2]) / np.sqrt(2) - [2, 1]) * 2 / 52
     bias, factors = ridge(IMPLICIT.item_factors[:1], np.array([4 - 3 - 0 - implicit.sum()]))
     user = IMPLICIT.fold_in(["b"], {"a": 4})
     assert user.bias == pytest.approx(bias)

@@ -30,6 +30,7 @@ def model() -> FactorModel:
         user_factors=np.zeros((2, 1), "<f4"),
         item_factors=np.zeros((3, 1), "<f4"),
         implicit_factors=None,
+        implicit_mean=np.zeros(1, "<f4"),
         watching=indifferent(3),
         user_tastes=np.zeros((2, 0), "<f4"),
         users=["1", "2"],

@@ -12,6 +12,7 @@ from shared import accuracy
 from shared.errors import BadInput
 from shared.events import ALGORITHMS
 from shared.matrix import RatingMatrix
+from shared.model import FactorModel
 from tests.ratings import checkerboard, random_matrix, table
 
 TRAIN = building.build(table(checkerboard(6)), 0.0).train
@@ -179,6 +180,28 @@ def test_a_trained_taste_is_the_one_folded_in(algorithm):
 def test_the_spread_is_the_standard_deviation():
     """Of all ratings, about their mean."""
     assert core.fit(TRAIN, "svd", QUICK, 1).spread == pytest.approx(np.std(TRAIN.triples()[2]))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_the_average_implicit_sum_is_that_of_all_users(algorithm):
+    """z̄ = Σ_u n_u |N(u)|^-½ Σ_j y_j / n, by the long way; nothing for SVD."""
+    model = core.fit(WHOLE, algorithm, core.DEFAULTS[algorithm], 0)
+    expected = np.zeros(model.item_factors.shape[1])
+    for row in range(len(WHOLE.users)):
+        rated = WHOLE.rated(row)
+        if model.implicit_factors is not None and len(rated):
+            expected += len(rated) ** 0.5 * model.implicit_factors[rated].sum(0) / WHOLE.n_ratings
+    np.testing.assert_allclose(model.implicit_mean, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_model_of_equal_ratings_can_be_stored(algorithm):
+    """If everybody gives everything a 3, the model is read back and predicts 3."""
+    train = building.build(
+        table([(u, m, 3, n) for n, (u, m) in enumerate(zip("1122", "abab", strict=True))]), 0.0
+    ).train
+    model = FactorModel.from_files(core.fit(train, algorithm, QUICK, 0).to_files())
+    assert model.predict(["1", "9"], ["a", "z"]) == pytest.approx([3, 3])
 
 
 def test_nothing_cannot_be_fitted():

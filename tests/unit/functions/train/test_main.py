@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import yaml
 
@@ -5,7 +7,7 @@ from functions.build_matrix import core as building
 from functions.train import core
 from functions.train.main import handle
 from shared import keys
-from shared.errors import Corrupt, NotFound
+from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ALGORITHMS, MatrixBuilt, ModelTrained
 from shared.model import FactorModel
 from tests import entry, fakes
@@ -46,6 +48,84 @@ def test_a_repeated_event_fits_nothing(deps, monkeypatch):
     first, second = deps.publisher.events[:2], deps.publisher.events[2:]
     assert first == second
     assert all(isinstance(event, ModelTrained) for event in first)
+
+
+def standing(deps, event, **changes):
+    """Let a trained model stand, as evaluation would."""
+    state = {"model_version": event.model_version, "matrix_id": event.matrix_id, "lake_version": 3} | changes
+    deps.channels.update(keys.score_service(event.algorithm), lambda _: state)
+
+
+def newer(deps):
+    """Store a matrix of more of the lake, and return its event."""
+    split = building.build(table(checkerboard(6, withheld=(1, 2))), 0.2)
+    manifest = deps.manifest(kind="matrix", id=split.matrix_id, lake_version=4)
+    deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), manifest)
+    return MatrixBuilt(split.matrix_id, 4, split.train.n_ratings)
+
+
+def test_a_training_starts_from_the_standing_model(deps):
+    """Of the same algorithm, and the manifest says which; a third of the passes are made."""
+    handle(EVENT, deps)
+    for event in deps.publisher.events:
+        standing(deps, event)
+    first = {event.algorithm: event.model_version for event in deps.publisher.events}
+    handle(newer(deps), deps)
+    for event in deps.publisher.events[2:]:
+        manifest = deps.artifacts.manifest(keys.model(event.algorithm, event.model_version))
+        assert manifest.warmed_from == first[event.algorithm]
+        assert manifest.parameters["n_epochs"] == 1
+
+
+def test_the_first_models_start_cold(deps):
+    """There is nothing to start from, and the manifest says so."""
+    handle(EVENT, deps)
+    for event in deps.publisher.events:
+        assert deps.artifacts.manifest(keys.model(event.algorithm, event.model_version)).warmed_from is None
+
+
+def test_an_event_repeated_after_its_models_stand_fits_nothing(deps, monkeypatch):
+    """The models that it made stand now; they are not what it starts from."""
+    handle(EVENT, deps)
+    for event in deps.publisher.events:
+        standing(deps, event)
+    second = newer(deps)
+    handle(second, deps)
+    for event in deps.publisher.events[2:]:
+        standing(deps, event, lake_version=4)
+    monkeypatch.setattr("functions.train.main.train", None)
+    handle(second, deps)
+    assert deps.publisher.events[2:4] == deps.publisher.events[4:]
+
+
+@pytest.mark.parametrize("why", ["switched off", "other factors", "damaged", "newer"])
+def test_what_cannot_be_started_from_is_not(deps, why, tmp_path):
+    """Cold it is when warm starts are off, or the standing model has other factors, is unreadable, or is newer."""
+    handle(EVENT, deps)
+    for event in deps.publisher.events:
+        standing(deps, event)
+    again = newer(deps)
+    if why == "switched off":
+        deps = dataclasses.replace(deps, settings=deps.settings.model_copy(update={"warm_start": False}))
+    elif why == "other factors":
+        wide = core.Parameters(n_factors=3, n_epochs=2, lr=0.01, reg=0.02)
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(dict.fromkeys(ALGORITHMS, wide.as_dict())))
+    elif why == "damaged":
+        for event in deps.publisher.events:
+            deps.objects.objects[f"{keys.model(event.algorithm, event.model_version)}/manifest.json"] = b"{"
+    else:
+        again = dataclasses.replace(again, lake_version=2)
+    handle(again, deps)
+    for event in deps.publisher.events[2:]:
+        assert deps.artifacts.manifest(keys.model(event.algorithm, event.model_version)).warmed_from is None
+
+
+def test_a_fit_that_diverges_goes_to_the_dead_letters(deps, tmp_path):
+    """Parameters that no data can bear are not tried for ever."""
+    wild = core.Parameters(n_factors=2, n_epochs=20, lr=90.0, reg=0.02)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(dict.fromkeys(ALGORITHMS, wild.as_dict())))
+    with pytest.raises(BadEvent, match="lr 90"):
+        handle(EVENT, deps)
 
 
 def test_a_damaged_matrix_is_not_trained_on(deps):
