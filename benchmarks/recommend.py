@@ -17,6 +17,7 @@ from cli.demo import wait
 from cli.ratings import read_ratings
 from cli.summary import is_ready
 from functions.build_matrix import core as building
+from functions.build_matrix import gather
 from functions.train import core as training
 from infra.local.machine import ROOT
 from infra.local.router import SERVICES
@@ -61,7 +62,8 @@ def run() -> Result:
 def serve(stack: Stack) -> list[str]:
     """Store one model under the names of both algorithms, wait until every process has it, and return its users."""
     deps = bootstrap.build("benchmark", stack.environment, writes=False)
-    split = building.build(read_ratings(ROOT / "data/movielens-small/ratings.csv.gz"), 0.1)
+    ratings = read_ratings(ROOT / "data/movielens-small/ratings.csv.gz")
+    split = building.build(gather.ratings(ratings.to_batches()), 0.1)
     deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), deps.manifest(kind="matrix", id=split.matrix_id))
     model = training.fit(split.train, "svd", training.DEFAULTS["svd"], seed=0)
     for algorithm in ALGORITHMS:

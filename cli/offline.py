@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from pyarrow import csv
 
 from cli import ratings as files
-from functions.build_matrix import core
+from functions.build_matrix import core, gather
 from functions.train import core as training
 from shared import accuracy
 from shared.adapters.files import DirectoryStore, read_yaml
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.errors import BadInput, Conflict, Corrupt, NotFound
 from shared.events import Algorithm
+from shared.matrix import Split
 from shared.model import FactorModel, best
 
 
@@ -37,7 +38,7 @@ def train(
     source: Path, folder: Path, order: training.Order, warm_from: Path | None, on_epoch: training.OnEpoch
 ) -> dict[str, Any]:
     """Fit a model to all ratings of a file, store it in a folder, return what the manifest says. Raises: BadInput."""
-    split = core.build(files.read_ratings(source), validation_fraction=0)
+    split = _split(files.read_ratings(source))
     warm, warmed_from = (load(warm_from), _manifest(warm_from).id) if warm_from else (None, None)
     training.ready(order.engine)
     watched = training.watch(split.train, order.seed)
@@ -72,6 +73,10 @@ def train(
     except OSError as error:
         raise BadInput(f"{folder}: {error}") from error
     return {"model": str(folder), "id": stored.id, **stored.parameters, **stored.metrics}
+
+
+def _split(ratings: pa.Table) -> Split:
+    return core.build(gather.ratings(ratings.to_batches()), validation_fraction=0)
 
 
 def load(folder: Path) -> FactorModel:
@@ -152,6 +157,6 @@ def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[t
 def _rated(source: Path, user_id: str) -> dict[str, float]:
     """Return what a user rated in a file, and the latest rating of each movie."""
     table = files.read_ratings(source)
-    mine = core.build(table.filter(pc.equal(table["user_id"], user_id)), validation_fraction=0).train
+    mine = _split(table.filter(pc.equal(table["user_id"], user_id))).train
     _, columns, values = mine.triples()
     return {mine.movies[column]: value for column, value in zip(columns.tolist(), values.tolist(), strict=True)}

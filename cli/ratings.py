@@ -42,6 +42,7 @@ def read_ratings(path: Path) -> pa.Table:
             "topic": pa.repeat(path.name, n),
             "partition": pa.repeat(pa.scalar(0, pa.int32()), n),
             "offset": pa.array(np.arange(n)),
+            "ingested_at": pa.array(times, pa.timestamp("us", "UTC")),
         }
     )
 

@@ -16,7 +16,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from cli.ratings import read_ratings
-from functions.build_matrix.core import build
+from functions.build_matrix import core as building
+from functions.build_matrix import gather
 from functions.evaluate_offline.core import rmse_on
 from functions.train import core
 from shared import accuracy
@@ -126,7 +127,8 @@ def _wait(searches: list[Future[None]], study: optuna.Study, on_trial: Callable[
 def _split(source: Path, until: float, newest: float) -> Split:
     """Return the oldest `until` of a file's ratings, the newest of them, `newest` of all, to validate with."""
     ratings = read_ratings(source).sort_by("time")
-    split = build(ratings.slice(0, round(until * len(ratings))), newest / until)
+    oldest = gather.ratings(ratings.slice(0, round(until * len(ratings))).to_batches())
+    split = building.build(oldest, newest / until)
     if not split.train.n_ratings or not split.validation.n_ratings:
         raise BadInput(f"{source}: {len(ratings)} ratings are too few, or all of one time, to search on")
     return split

@@ -10,7 +10,7 @@ class BadEvent(MarqueeError):
 
 
 class BadInput(MarqueeError):
-    """A file or an argument that a person gave is unusable; the message names it and the value."""
+    """A file, an argument or data somebody gave is unusable; the message names it and the value. Answered 400."""
 
 
 class BadSettings(MarqueeError):

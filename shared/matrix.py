@@ -105,9 +105,8 @@ _VOCABULARY: Final = pa.schema([("kind", pa.string()), ("id", pa.string())])
 
 
 def _dump(ratings: sparse.csr_array) -> bytes:
-    shape = np.array(ratings.shape, dtype="<i8")
-    parts = {"data": ratings.data.astype("<f4"), "shape": shape}
-    return npz.dump(parts | {"indices": ratings.indices.astype("<i4"), "indptr": ratings.indptr.astype("<i4")})
+    parts = {"data": ratings.data, "shape": ratings.shape, "indices": ratings.indices, "indptr": ratings.indptr}
+    return npz.dump({name: np.asarray(part, dtype=_CSR[name].dtype) for name, part in parts.items()})
 
 
 def _load(data: bytes, shape: tuple[int, int]) -> sparse.csr_array:

@@ -28,9 +28,10 @@ def dump(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
         for name, array in arrays.items():
-            part = io.BytesIO()
-            npy.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy", _EPOCH), part.getvalue())
+            info = zipfile.ZipInfo(f"{name}.npy", _EPOCH)
+            info.file_size = array.nbytes  # says beforehand whether the zip needs 64-bit sizes
+            with archive.open(info, "w") as part:
+                npy.write_array(part, np.ascontiguousarray(array), allow_pickle=False)
     return sink.getvalue()
 
 

@@ -1,6 +1,6 @@
 """What the functions need of the world, as protocols of a few methods each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
@@ -59,7 +59,10 @@ class Lake(Protocol):
         """Commit rows as this fold, all or nothing; return the version. Raise Conflict if the number is taken."""
 
     def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
-        """Return each row of a kind once, at a version or now."""
+        """Return each row of a kind once, at a version or now, all of them in memory."""
+
+    def scan(self, kind: str, columns: Sequence[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the stored rows of a kind batch by batch, repeats included, in any order, at a version or now."""
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, repeats included, without reading them."""

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 from scipy import sparse
 
-from shared.matrix import RatingMatrix
+from functions.build_matrix import core, gather
+from shared.matrix import RatingMatrix, Split
 
 Rating = tuple[str, str, float, int]
 """User, movie, rating, and time in seconds since 1970."""
@@ -25,8 +26,19 @@ def table(ratings: Iterable[Rating], topic: str = "movielog") -> pa.Table:
             "topic": pa.array([topic] * len(ratings), pa.string()),
             "partition": pa.array([0] * len(ratings), pa.int32()),
             "offset": pa.array(range(len(ratings)), pa.int64()),
+            "ingested_at": pa.array([0] * len(ratings), pa.timestamp("us", "UTC")),
         }
     )
+
+
+def gathered(ratings: Iterable[Rating]) -> gather.Ratings:
+    """Return ratings as `build_matrix` holds them."""
+    return gather.ratings(table(ratings).to_batches())
+
+
+def split_of(ratings: Iterable[Rating], validation_fraction: float) -> Split:
+    """Return the split matrix of ratings."""
+    return core.build(gathered(ratings), validation_fraction)
 
 
 def checkerboard(n: int, withheld: tuple[int, int] = (0, 0)) -> list[Rating]:

@@ -1,22 +1,19 @@
 """The rating matrix of the lake's ratings: the latest of each pair, older ones to train, newer to validate."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 from scipy import sparse
 
+from functions.build_matrix.gather import Ratings
+from shared.errors import BadInput
 from shared.matrix import RatingMatrix, Split
 
-COLUMNS: Final = ("user_id", "movie_id", "rating", "time", "topic", "partition", "offset")
 N_POPULAR: Final = 200
-
-_ORDER: Final = ("time", "topic", "partition", "offset")
+MOST_CELLS: Final = 2**31 - 1  # indptr is stored as int32
 
 
 def due(n_ratings: int, n_built: int, age_hours: float | None, min_new_ratings: int, max_age_hours: float) -> bool:
@@ -29,30 +26,25 @@ def due(n_ratings: int, n_built: int, age_hours: float | None, min_new_ratings: 
     return new >= min_new_ratings or (age_hours is not None and age_hours >= max_age_hours and new > 0)
 
 
-def build(ratings: pa.Table, validation_fraction: float) -> Split:
-    """Return the split matrix of rows with `COLUMNS`; the order of the rows does not matter.
+def build(ratings: Ratings, validation_fraction: float) -> Split:
+    """Return the split matrix of the latest rating of each pair.
 
-    Of several ratings by one user of one movie the latest counts. All ratings before a moment are to train on, all
-    from it on to validate with, the moment chosen so that about `validation_fraction` are newer. If all ratings
-    are of one moment, none is left to validate with.
+    All ratings before a moment are to train on, all from it on to validate with, the moment chosen so that about
+    `validation_fraction` are newer. If all ratings are of one moment, none is left to validate with.
+    Raises: BadInput if there are more than `MOST_CELLS`.
     """
-    ratings = ratings.take(pc.sort_indices(ratings, sort_keys=[(name, "ascending") for name in _ORDER]))
-    users, rows = _indexed(ratings["user_id"])
-    movies, columns = _indexed(ratings["movie_id"])
-    latest = _last_of_each(rows * len(movies) + columns)
-    rows, columns = rows[latest], columns[latest]
-    values = ratings["rating"].to_numpy()[latest].astype(np.float32)
-    times = ratings["time"].cast(pa.int64()).to_numpy()[latest]
-    is_old = times < _cutoff(times, validation_fraction)
-    shape = (len(users), len(movies))
-    old, new = (_matrix(values[side], rows[side], columns[side], shape) for side in (is_old, ~is_old))
-    train, validation = RatingMatrix(old, users, movies), RatingMatrix(new, users, movies)
+    n = int(np.count_nonzero(ratings.is_latest))
+    if n > MOST_CELLS:
+        raise BadInput(f"{n} different pairs of user and movie are rated; a matrix holds at most {MOST_CELLS}")
+    cutoff = _cutoff(np.sort(ratings.times[ratings.is_latest]), validation_fraction)
+    is_old = ratings.times < cutoff
+    train, validation = (_matrix(ratings, ratings.is_latest & side) for side in (is_old, ~is_old))
     return Split(_content_id(train, validation), train, validation, popularity(train))
 
 
 def popularity(train: RatingMatrix, n: int = N_POPULAR) -> list[str]:
     """Return the n movies that most users rated above the average rating, the most popular first."""
-    _, columns, values = train.triples()
+    columns, values = train.ratings.indices, train.ratings.data
     if not len(values):
         return []
     liked = np.bincount(columns[values >= values.mean()], minlength=len(train.movies))
@@ -60,24 +52,16 @@ def popularity(train: RatingMatrix, n: int = N_POPULAR) -> list[str]:
     return [train.movies[column] for column in best if liked[column]]
 
 
-def offset_ranges(ratings: pa.Table) -> dict[str, list[int]]:
-    """Return the first and the last offset of each partition, as `{"topic-partition": [first, last]}`."""
-    found = ratings.group_by(["topic", "partition"]).aggregate([("offset", "min"), ("offset", "max")])
-    return {
-        f"{row['topic']}-{row['partition']}": [row["offset_min"], row["offset_max"]]
-        for row in sorted(found.to_pylist(), key=lambda row: (row["topic"], row["partition"]))
-    }
-
-
-def statistics(ratings: pa.Table) -> dict[str, Any]:
+def statistics(ratings: Ratings) -> dict[str, Any]:
     """Return what a later matrix is compared with: how many, by whom, of what, and how often each value."""
-    values = ratings["rating"].to_pylist()
+    n = len(ratings.values)
+    values, counts = np.unique(ratings.values, return_counts=True)
     return {
-        "n_ratings": len(values),
-        "n_users": pc.count_distinct(ratings["user_id"]).as_py(),
-        "n_movies": pc.count_distinct(ratings["movie_id"]).as_py(),
-        "mean_rating": round(float(np.mean(values)), 6) if values else None,
-        "histogram": {str(value): count for value, count in sorted(Counter(values).items())},
+        "n_ratings": n,
+        "n_users": len(ratings.users),
+        "n_movies": len(ratings.movies),
+        "mean_rating": round(float(values @ counts / n), 6) if n else None,
+        "histogram": {str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)},
     }
 
 
@@ -101,18 +85,6 @@ def drift(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _indexed(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int64]]:
-    """Return the ids of a column, sorted, and the place of each row's id among them."""
-    ids = pc.unique(column).sort()
-    return ids.to_pylist(), pc.index_in(column, ids).to_numpy().astype(np.int64)
-
-
-def _last_of_each(keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where each key stands for the last time, in order."""
-    _, first_from_the_end = np.unique(keys[::-1], return_index=True)
-    return np.sort(len(keys) - 1 - first_from_the_end)
-
-
 def _cutoff(times: NDArray[np.int64], validation_fraction: float) -> int:
     """Return the first moment of validation, for times in order: the moment nearest to the share wanted."""
     n = len(times)
@@ -124,12 +96,12 @@ def _cutoff(times: NDArray[np.int64], validation_fraction: float) -> int:
     return int(times[border]) if border < n else int(times[-1]) + 1
 
 
-def _matrix(
-    values: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64], shape: tuple[int, int]
-) -> sparse.csr_array:
-    matrix = sparse.csr_array((values, (rows.astype(np.int32), columns.astype(np.int32))), shape=shape)
+def _matrix(ratings: Ratings, chosen: NDArray[np.bool_]) -> RatingMatrix:
+    values = ratings.values[chosen].astype(np.float32)
+    shape = (len(ratings.users), len(ratings.movies))
+    matrix = sparse.csr_array((values, (ratings.rows[chosen], ratings.columns[chosen])), shape=shape)
     matrix.sort_indices()
-    return matrix
+    return RatingMatrix(matrix, ratings.users, ratings.movies)
 
 
 def _content_id(train: RatingMatrix, validation: RatingMatrix) -> str:
@@ -137,6 +109,6 @@ def _content_id(train: RatingMatrix, validation: RatingMatrix) -> str:
     for ids in (train.users, train.movies):
         digest.update("\n".join(ids).encode() + b"\0")
     for side in (train.ratings, validation.ratings):
-        for array in (side.data.astype("<f4"), side.indices.astype("<i4"), side.indptr.astype("<i4")):
-            digest.update(array.tobytes())
+        for array, kind in ((side.data, "<f4"), (side.indices, "<i4"), (side.indptr, "<i4")):
+            digest.update(np.ascontiguousarray(array, dtype=kind).data)
     return digest.hexdigest()[:16]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from functions.build_matrix import core
+from functions.build_matrix import core, gather
 from shared import bootstrap, keys
 from shared.adapters.entrypoint import event_app, target
 from shared.events import LakeFolded, MatrixBuilt, Tick
@@ -21,7 +21,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
     ):
         return
     lake_version = deps.lake.version()
-    ratings = deps.lake.read("rating", core.COLUMNS, lake_version)
+    ratings = gather.ratings(deps.lake.scan("rating", gather.COLUMNS, lake_version))
     split = core.build(ratings, settings.validation_fraction)
     statistics = core.statistics(ratings)
     manifest = deps.manifest(
@@ -29,7 +29,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         id=split.matrix_id,
         lake_version=lake_version,
         parameters={"validation_fraction": settings.validation_fraction},
-        offsets=core.offset_ranges(ratings),
+        offsets=ratings.offsets,
         metrics={**statistics, "drift": core.drift(standing.get("statistics"), statistics)},
     )
     deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), manifest)

@@ -26,7 +26,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from shared import telemetry
-from shared.errors import BadEvent, Conflict, Corrupt, MarqueeError, NotFound, NotReady
+from shared.errors import BadEvent, BadInput, Conflict, Corrupt, MarqueeError, NotFound, NotReady
 from shared.events import decode
 
 MAX_BODY_BYTES: Final = 8 * 2**20  # a Kafka record is at most 1 MiB by default
@@ -55,6 +55,7 @@ T = TypeVar("T")
 
 _STATUS: Final[dict[type[MarqueeError], int]] = {
     BadEvent: 400,
+    BadInput: 400,
     NotFound: 400,  # all that an event names was stored before it was published
     Corrupt: 400,
     Conflict: 409,

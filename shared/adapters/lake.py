@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -84,11 +83,14 @@ class DeltaLake:
     def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
         """Return each row of a kind once, with the columns asked for and those that identify it."""
         wanted = list(dict.fromkeys([*columns, *_IDENTITY]))
-        with _translated():
-            table = self._newest() if version is None else self._open(version)
-            dataset = table.to_pyarrow_dataset()
-            found = dataset.to_table(columns=wanted, filter=pc.field("kind") == kind)
+        with self._stored(kind, wanted, version) as stored:
+            found = stored.read_all()
         return once_each(found)
+
+    def scan(self, kind: str, columns: Sequence[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the stored rows of a kind; files are read as batches are asked for, a few thousand rows each."""
+        with self._stored(kind, columns, version) as stored:
+            yield from stored
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
@@ -105,6 +107,20 @@ class DeltaLake:
             table = self._newest()
             table.optimize.compact()
             table.create_checkpoint()
+
+    @contextmanager
+    def _stored(self, kind: str, columns: Sequence[str], version: int | None) -> Iterator[pa.RecordBatchReader]:
+        """Open the stored rows of a kind, with the lake's own types, for the length of a block.
+
+        delta-rs reads no further ahead than its reader asks; pyarrow's datasets fill a queue of 1 GiB.
+        """
+        with _translated():
+            table = self._newest() if version is None else self._open(version)
+            rows = table.scan(columns=list(columns), predicate=f"kind = '{kind}'")
+            try:
+                yield pa.RecordBatchReader.from_stream(rows).cast(pa.schema([LAKE_SCHEMA.field(c) for c in columns]))
+            except pa.ArrowInvalid as error:  # how an error of delta-rs comes through a stream
+                raise NotReady(f"the lake: {error}") from error
 
     def _append(self, rows: pa.Table, transaction: Transaction, facts: Mapping[str, Any]) -> int:
         with _translated():

@@ -7,6 +7,7 @@ import pytest
 
 from cli.ratings import read_ratings
 from functions.build_matrix import core as building
+from functions.build_matrix import gather
 from functions.train import core as training
 from infra.local.machine import ROOT
 from shared import accuracy
@@ -40,7 +41,9 @@ def world(request):
     newcomers = {user: [] for user in withheld}
     for user, movie, rating in zip(*(new[name].to_pylist() for name in ("user_id", "movie_id", "rating")), strict=True):
         newcomers[user].append((movie, rating))
-    split = building.build(ratings.filter(~np.isin(users, withheld)), validation_fraction=0)
+    split = building.build(
+        gather.ratings(ratings.filter(~np.isin(users, withheld)).to_batches()), validation_fraction=0
+    )
     model = training.fit(split.train, request.param, PARAMETERS[request.param], seed=1)
     popular = building.popularity(split.train, n=len(split.train.movies))
     return World(model, split.train, popular, list(newcomers.values()))

@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.build_matrix import core
 from shared import npz
 from shared.errors import Corrupt
 from shared.matrix import POPULARITY, TRAIN, VALIDATION, VOCABULARY, Split
-from tests.ratings import checkerboard, table
+from tests.ratings import checkerboard, split_of
 
-SPLIT = core.build(table(checkerboard(6)), 0.2)
+SPLIT = split_of(checkerboard(6), 0.2)
 FILES = SPLIT.to_files()
 
 

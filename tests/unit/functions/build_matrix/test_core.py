@@ -1,11 +1,13 @@
+import hashlib
+
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.build_matrix import core
-from tests.ratings import table
+from shared.errors import BadInput
+from tests.ratings import checkerboard, gathered, split_of
 
 RATINGS = st.lists(
     st.tuples(
@@ -34,7 +36,7 @@ def cells(matrix):
 @given(RATINGS, st.sampled_from([0.0, 0.1, 0.5]))
 def test_split_never_trains_on_the_future(ratings, fraction):
     """Every training rating is older than every validation rating, and together they are the latest of each pair."""
-    split = core.build(table(ratings), fraction)
+    split = split_of(ratings, fraction)
     expected = latest(ratings)
     train, validation = cells(split.train), cells(split.validation)
     assert train | validation == {pair: value for pair, (value, _) in expected.items()}
@@ -43,20 +45,9 @@ def test_split_never_trains_on_the_future(ratings, fraction):
         assert max(expected[pair][1] for pair in train) < min(expected[pair][1] for pair in validation)
 
 
-@given(RATINGS, st.randoms(use_true_random=False))
-def test_the_order_of_rows_does_not_matter(ratings, chance):
-    """The lake may hand rows over in any order: the same rows give the same matrix, by name and by bytes."""
-    rows = table(ratings)
-    order = list(range(len(ratings)))
-    chance.shuffle(order)
-    first, second = core.build(rows, 0.2), core.build(rows.take(pa.array(order, pa.int64())), 0.2)
-    assert first.matrix_id == second.matrix_id
-    assert first.to_files() == second.to_files()
-
-
 def test_the_share_of_validation_is_what_was_asked_for():
     """Of 100 ratings at different times a tenth is newer."""
-    split = core.build(table([("1", f"m{n}", 3.0, n) for n in range(100)]), 0.1)
+    split = split_of([("1", f"m{n}", 3.0, n) for n in range(100)], 0.1)
     assert (split.train.n_ratings, split.validation.n_ratings) == (90, 10)
 
 
@@ -64,27 +55,41 @@ def test_the_share_of_validation_is_what_was_asked_for():
 def test_ratings_of_one_moment_stay_together_on_the_side_that_is_nearer(early, late, n_train):
     """Most of 100 ratings are of one moment: the border goes to that end of it which is nearer to the share."""
     moments = [0] * early + [1] * (100 - early - late) + [2] * late
-    split = core.build(table([("1", f"m{n}", 3.0, moment) for n, moment in enumerate(moments)]), 0.1)
+    split = split_of([("1", f"m{n}", 3.0, moment) for n, moment in enumerate(moments)], 0.1)
     assert (split.train.n_ratings, split.validation.n_ratings) == (n_train, 100 - n_train)
 
 
 def test_ratings_of_one_moment_are_all_trained_on():
     """There is no newer half of one moment."""
-    split = core.build(table([("1", "a", 3.0, 5), ("2", "a", 4.0, 5)]), 0.5)
+    split = split_of([("1", "a", 3.0, 5), ("2", "a", 4.0, 5)], 0.5)
     assert (split.train.n_ratings, split.validation.n_ratings) == (2, 0)
 
 
 def test_another_rating_gives_another_name():
     """The name of a matrix is its content."""
-    one = core.build(table([("1", "a", 3.0, 5)]), 0.1)
-    assert one.matrix_id != core.build(table([("1", "a", 3.5, 5)]), 0.1).matrix_id
-    assert one.matrix_id != core.build(table([("2", "a", 3.0, 5)]), 0.1).matrix_id
+    one = split_of([("1", "a", 3.0, 5)], 0.1)
+    assert one.matrix_id != split_of([("1", "a", 3.5, 5)], 0.1).matrix_id
+    assert one.matrix_id != split_of([("2", "a", 3.0, 5)], 0.1).matrix_id
+
+
+def test_a_matrix_keeps_its_name():
+    """Names are kept in manifests for years: the same ratings give the same name and the same bytes as ever."""
+    split = split_of(checkerboard(6), 0.2)
+    assert split.matrix_id == "fc2efffef6c899a8"
+    assert hashlib.sha256(split.to_files()["train.npz"]).hexdigest().startswith("cd7e21a8cd11efe3")
+
+
+def test_more_ratings_than_a_matrix_can_index_are_refused(monkeypatch):
+    """The error says how many there are and how many may be, before anything is built."""
+    monkeypatch.setattr(core, "MOST_CELLS", 34)
+    with pytest.raises(BadInput, match=r"35 different pairs.* at most 34"):
+        split_of(checkerboard(6), 0.2)
 
 
 def test_popular_is_what_most_people_liked():
     """Movies in the order of how many rated them above average; what nobody liked is not popular."""
     ratings = [("1", "good", 5, 1), ("2", "good", 5, 2), ("1", "fair", 4, 3), ("1", "bad", 1, 4), ("2", "bad", 1, 5)]
-    split = core.build(table(ratings), 0.0)
+    split = split_of(ratings, 0.0)
     assert split.popularity == ["good", "fair"]
 
 
@@ -104,14 +109,9 @@ def test_a_matrix_is_due_after_enough_ratings_or_enough_time(n_ratings, n_built,
     assert core.due(n_ratings, n_built, age_hours, min_new_ratings=100, max_age_hours=72) is expected
 
 
-def test_offsets_say_what_was_read():
-    """The first and the last offset of each partition."""
-    assert core.offset_ranges(table([("1", "a", 3, 1), ("1", "b", 3, 2)])) == {"movielog-0": [0, 1]}
-
-
 def test_drift_of_the_same_ratings_is_nothing():
     """Compared with itself a matrix has not moved."""
-    now = core.statistics(table([("1", "a", 3, 1), ("2", "b", 5, 2)]))
+    now = core.statistics(gathered([("1", "a", 3, 1), ("2", "b", 5, 2)]))
     drift = core.drift(now, now)
     assert drift is not None
     assert set(drift.values()) == {0.0}
@@ -119,8 +119,8 @@ def test_drift_of_the_same_ratings_is_nothing():
 
 def test_drift_shows_a_shift():
     """When all who gave 1 give 5, the index passes the line that stands for shifted."""
-    before = core.statistics(table([("1", f"m{n}", 1, n) for n in range(20)]))
-    now = core.statistics(table([("2", f"m{n}", 5, n) for n in range(20)]))
+    before = core.statistics(gathered([("1", f"m{n}", 1, n) for n in range(20)]))
+    now = core.statistics(gathered([("2", f"m{n}", 5, n) for n in range(20)]))
     drift = core.drift(before, now)
     assert drift is not None
     assert drift["population_stability_index"] > 0.25
@@ -129,9 +129,9 @@ def test_drift_shows_a_shift():
 
 def test_the_first_matrix_has_no_drift():
     """There is nothing to compare it with; nor is there for no ratings."""
-    nothing = core.statistics(table([]))
+    nothing = core.statistics(gathered([]))
     assert nothing["mean_rating"] is None
-    assert core.drift(None, core.statistics(table([("1", "a", 3, 1)]))) is None
+    assert core.drift(None, core.statistics(gathered([("1", "a", 3, 1)]))) is None
     assert core.drift(nothing, nothing) is None
 
 
@@ -140,4 +140,4 @@ def test_large_matrices_keep_their_cells():
     chance = np.random.default_rng(1)
     pairs = {(str(u), str(m)) for u, m in chance.integers(1, 5_000, (3_000, 2))}
     ratings = [(user, movie, 3.0, n) for n, (user, movie) in enumerate(sorted(pairs))]
-    assert core.build(table(ratings), 0.1).train.n_ratings == int(len(pairs) * 0.9)
+    assert split_of(ratings, 0.1).train.n_ratings == int(len(pairs) * 0.9)

@@ -5,7 +5,7 @@ import pytest
 
 from functions.build_matrix.main import handle
 from shared import keys
-from shared.errors import NotReady
+from shared.errors import Corrupt, NotReady
 from shared.events import LakeFolded, MatrixBuilt, Tick
 from shared.matrix import Split
 from tests import entry, fakes
@@ -70,6 +70,15 @@ def test_a_matrix_not_announced_is_announced_next_time(deps):
     deps.publisher.down = False
     handle(Tick(), deps)
     assert len(deps.publisher.events) == 1
+
+
+def test_a_rating_that_is_no_number_stops_the_matrix(deps):
+    """It is named; nothing is stored and nothing said, and the matrix before it stays."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    put_ratings(deps.lake, table([("1", "m0", float("nan"), 9_999)]), first_offset=100)
+    with pytest.raises(Corrupt, match="movielog-0, offset 100: rating is nan"):
+        handle(Tick(), deps)
+    assert (deps.publisher.events, deps.objects.objects) == ([], {})
 
 
 def test_a_tick_is_answered_204(deps, monkeypatch):

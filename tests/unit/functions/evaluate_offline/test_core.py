@@ -3,20 +3,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from functions.build_matrix import core as building
 from functions.evaluate_offline import core
 from shared import accuracy
 from shared.matrix import Split
 from shared.model import FactorModel
 from tests.models import indifferent
-from tests.ratings import table
+from tests.ratings import split_of
 
 OLD = [("1", "a", 5, 1), ("1", "b", 1, 2), ("2", "a", 5, 3), ("2", "c", 3, 4)]
 NEW = [("1", "c", 4, 10), ("2", "b", 2, 11), ("9", "a", 5, 12)]
 
 
 def split() -> Split:
-    found = building.build(table(OLD + NEW), 3 / 7)
+    found = split_of(OLD + NEW, 3 / 7)
     assert (found.train.n_ratings, found.validation.n_ratings) == (4, 3)
     return found
 

@@ -3,16 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from functions.build_matrix import core as building
 from functions.evaluate_offline.main import handle
 from functions.train import core as training
 from shared import keys
 from shared.errors import BadEvent
 from shared.events import ModelTrained
 from tests import fakes
-from tests.ratings import checkerboard, table
+from tests.ratings import checkerboard, split_of
 
-SPLIT = building.build(table(checkerboard(6)), 0.2)
+SPLIT = split_of(checkerboard(6), 0.2)
 GOOD = training.fit(SPLIT.train, "svd", training.Parameters(4, 300, 0.02, 0.01), seed=1)
 BAD = dataclasses.replace(GOOD, user_bias=-4 * np.ones_like(GOOD.user_bias))
 
@@ -51,7 +50,7 @@ def test_a_bad_model_is_rejected_and_not_served(deps):
 
 def test_without_validation_ratings_a_model_is_rejected_and_said_so(deps):
     """All ratings of one moment leave nothing to measure on: a report with the reason, not a crash."""
-    split = building.build(table([(user, movie, value, 5) for user, movie, value, _ in checkerboard(4)]), 0.2)
+    split = split_of([(user, movie, value, 5) for user, movie, value, _ in checkerboard(4)], 0.2)
     manifest = deps.manifest(kind="matrix", id=split.matrix_id, lake_version=3)
     deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), manifest)
     handle(store(deps, "good", GOOD, matrix_id=split.matrix_id), deps)

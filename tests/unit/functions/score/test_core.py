@@ -1,15 +1,14 @@
 import numpy as np
 import pytest
 
-from functions.build_matrix import core as building
 from functions.score import core
 from functions.train import core as training
 from shared import keys
 from shared.artifacts import Artifact, Manifest
 from shared.errors import Corrupt, NotFound
-from tests.ratings import checkerboard, table
+from tests.ratings import checkerboard, split_of
 
-SPLIT = building.build(table([*checkerboard(6), ("77", "m1", 5, 9_000)]), 1 / 36)
+SPLIT = split_of([*checkerboard(6), ("77", "m1", 5, 9_000)], 1 / 36)
 MODEL = training.fit(SPLIT.train, "svd", training.Parameters(4, 200, 0.02, 0.01), seed=1)
 
 
@@ -73,7 +72,7 @@ def test_a_model_is_never_served_with_another_matrix():
 
 def test_a_model_with_users_of_another_matrix_is_refused():
     """Even if the manifests agree, the users must be the matrix's."""
-    other = building.build(table(checkerboard(2)), 0.0)
+    other = split_of(checkerboard(2), 0.0)
     with pytest.raises(Corrupt, match="users"):
         core.load(
             artifact("model", "v1", MODEL.to_files(), keys.matrix(other.matrix_id)),

@@ -1,12 +1,11 @@
 import pytest
 
-from functions.build_matrix import core as building
 from functions.train import core as training
 from shared import keys
 from tests import entry, fakes
-from tests.ratings import checkerboard, table
+from tests.ratings import checkerboard, split_of
 
-SPLIT = building.build(table(checkerboard(6)), 1 / 36)
+SPLIT = split_of(checkerboard(6), 1 / 36)
 MODEL = training.fit(SPLIT.train, "svd", training.Parameters(4, 20, 0.02, 0.01), seed=1)
 
 

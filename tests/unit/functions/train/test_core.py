@@ -6,16 +6,15 @@ import sys
 import numpy as np
 import pytest
 
-from functions.build_matrix import core as building
 from functions.train import core
 from shared import accuracy
 from shared.errors import BadInput
 from shared.events import ALGORITHMS
 from shared.matrix import RatingMatrix
 from shared.model import FactorModel
-from tests.ratings import checkerboard, random_matrix, table
+from tests.ratings import checkerboard, random_matrix, split_of
 
-TRAIN = building.build(table(checkerboard(6)), 0.0).train
+TRAIN = split_of(checkerboard(6), 0.0).train
 QUICK = core.Parameters(n_factors=4, n_epochs=200, lr=0.02, reg=0.01)
 ORDER = core.Order("svd", QUICK, seed=0, n_threads=1)
 WHOLE = random_matrix(n_users=300, n_movies=200, share=0.15)
@@ -153,7 +152,7 @@ def test_every_pass_is_told():
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_model_knows_only_whom_it_was_trained_on(algorithm):
     """Users and movies of the vocabulary without a training rating are not in the model."""
-    split = building.build(table([*checkerboard(4), ("99", "new", 5, 9_999)]), 0.01)
+    split = split_of([*checkerboard(4), ("99", "new", 5, 9_999)], 0.01)
     assert "99" in split.train.users
     model = core.fit(split.train, algorithm, QUICK, seed=1)
     assert "99" not in model.user_index
@@ -197,9 +196,7 @@ def test_the_average_implicit_sum_is_that_of_all_users(algorithm):
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_model_of_equal_ratings_can_be_stored(algorithm):
     """If everybody gives everything a 3, the model is read back and predicts 3."""
-    train = building.build(
-        table([(u, m, 3, n) for n, (u, m) in enumerate(zip("1122", "abab", strict=True))]), 0.0
-    ).train
+    train = split_of([(u, m, 3, n) for n, (u, m) in enumerate(zip("1122", "abab", strict=True))], 0.0).train
     model = FactorModel.from_files(core.fit(train, algorithm, QUICK, 0).to_files())
     assert model.predict(["1", "9"], ["a", "z"]) == pytest.approx([3, 3])
 
@@ -216,7 +213,7 @@ def test_nothing_cannot_be_fitted():
 @pytest.mark.parametrize("ratings", [[("1", "a", 3)], [("1", m, 4) for m in "abc"], [(u, "a", 2) for u in "123"]])
 def test_one_user_or_one_movie_is_enough(algorithm, ratings):
     """More threads than users, a single rating: a finite model that predicts within the scale."""
-    train = building.build(table([(*each, 1_000 + n) for n, each in enumerate(ratings)]), 0.0).train
+    train = split_of([(*each, 1_000 + n) for n, each in enumerate(ratings)], 0.0).train
     model = core.fit(train, algorithm, core.DEFAULTS[algorithm], 0, n_threads=4)
     assert np.isfinite(model.predict(["1", "9"], ["a", "zz"])).all()
 

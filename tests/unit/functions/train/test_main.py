@@ -3,7 +3,6 @@ import dataclasses
 import pytest
 import yaml
 
-from functions.build_matrix import core as building
 from functions.train import core
 from functions.train.main import handle
 from shared import keys
@@ -11,9 +10,9 @@ from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ALGORITHMS, MatrixBuilt, ModelTrained
 from shared.model import FactorModel
 from tests import entry, fakes
-from tests.ratings import checkerboard, table
+from tests.ratings import checkerboard, split_of
 
-SPLIT = building.build(table(checkerboard(6)), 0.2)
+SPLIT = split_of(checkerboard(6), 0.2)
 EVENT = MatrixBuilt(SPLIT.matrix_id, 3, SPLIT.train.n_ratings)
 
 
@@ -58,7 +57,7 @@ def standing(deps, event, **changes):
 
 def newer(deps):
     """Store a matrix of more of the lake, and return its event."""
-    split = building.build(table(checkerboard(6, withheld=(1, 2))), 0.2)
+    split = split_of(checkerboard(6, withheld=(1, 2)), 0.2)
     manifest = deps.manifest(kind="matrix", id=split.matrix_id, lake_version=4)
     deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), manifest)
     return MatrixBuilt(split.matrix_id, 4, split.train.n_ratings)

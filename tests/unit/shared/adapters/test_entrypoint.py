@@ -5,7 +5,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from shared.adapters.entrypoint import MAX_BODY_BYTES, Once, event_app
-from shared.errors import BadEvent, Conflict, Corrupt, NotFound, NotReady
+from shared.errors import BadEvent, BadInput, Conflict, Corrupt, NotFound, NotReady
 from shared.events import MatrixBuilt
 
 HEADERS = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": MatrixBuilt.type}
@@ -42,6 +42,7 @@ def test_a_structured_event_is_the_same_event(content_type: bytes) -> None:
     ("error", "status"),
     [
         (BadEvent("x"), 400),
+        (BadInput("x"), 400),
         (Conflict("x"), 409),
         (NotReady("x"), 503),
         (NotFound("x"), 400),

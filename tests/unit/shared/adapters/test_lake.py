@@ -1,11 +1,12 @@
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from shared.adapters.lake import DeltaLake
 from shared.errors import Conflict, NotReady
 from shared.ports import Fold
-from shared.records import Row, to_table
+from shared.records import SCHEMA, Row, to_table
 
 
 def rows(*offsets: int, kind: str = "rating") -> "list[Row]":
@@ -58,6 +59,33 @@ def test_a_record_stored_twice_is_read_once(lake: DeltaLake) -> None:
     lake.fold(to_table(rows(2, 3)), Fold(2, ["b"]))
     assert offsets(lake) == [1, 2, 3]
     assert lake.counts() == {"rating": 4}
+
+
+def test_a_scan_yields_what_is_stored(lake: DeltaLake) -> None:
+    """Batches of the columns asked for, in the lake's own types, repeats included, at a version or now."""
+    then = lake.fold(to_table(rows(1, 2)), Fold(1, ["a"]))
+    lake.fold(to_table(rows(2, 3) + rows(4, kind="watch")), Fold(2, ["b"]))
+    columns = [field.name for field in SCHEMA]
+    found = pa.Table.from_batches(lake.scan("rating", columns))
+    assert found.schema == SCHEMA
+    assert sorted(found["offset"].to_pylist()) == [1, 2, 2, 3]
+    assert sorted(pa.Table.from_batches(lake.scan("rating", ["offset"], then))["offset"].to_pylist()) == [1, 2]
+    assert list(lake.scan("request", columns)) == []
+
+
+def test_a_scan_is_lazy(lake: DeltaLake) -> None:
+    """Files are opened as batches are asked for: when they vanish after the first, the rest says: later."""
+    days = rows(*range(500))
+    for number, row in enumerate(days):
+        row.ingested_at += number * 86_400_000_000
+    lake.fold(to_table(days), Fold(1, ["a"]))
+    files = list(Path(lake.uri).rglob("part-*.parquet"))
+    scan = lake.scan("rating", ["offset"])
+    assert (len(files), len(next(scan))) == (500, 1)
+    for file in files:
+        file.unlink()
+    with pytest.raises(NotReady):
+        list(scan)
 
 
 def test_kinds_are_apart(lake: DeltaLake) -> None:

@@ -1,0 +1,182 @@
+"""The lake's ratings in compact columns: each record once, ids as numbers, and which rating of a pair counts."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from shared.errors import Corrupt
+
+COLUMNS: Final = ("user_id", "movie_id", "rating", "time", "topic", "partition", "offset", "ingested_at")
+BLOCK_ROWS: Final = 2**19
+
+_TEXTS: Final = ("user_id", "movie_id", "topic")
+_TYPES: Final = {
+    **dict.fromkeys(_TEXTS, np.int32),
+    "rating": np.float64,
+    "time": np.int64,
+    "partition": np.int32,
+    "offset": np.int64,
+    "ingested_at": np.int64,
+}
+_PART_BITS: Final = 6
+_ODD: Final = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: neighbours end up far apart
+
+Columns = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """Ratings, each record of the stream once, in no particular order; arrays of shape (n,), 25 bytes a rating.
+
+    `rows` and `columns` are places in `users` and `movies`, which are sorted and hold nobody without a rating.
+    `times` are microseconds since 1970, UTC. Of several ratings by one user of one movie `is_latest` holds for one.
+    `offsets` says what was read: `{"topic-partition": [first, last]}`.
+    """
+
+    users: list[str]
+    movies: list[str]
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    values: NDArray[np.float64]
+    times: NDArray[np.int64]
+    is_latest: NDArray[np.bool_]
+    offsets: dict[str, list[int]]
+
+
+def ratings(batches: Iterable[pa.RecordBatch], block_rows: int = BLOCK_ROWS) -> Ratings:
+    """Return the ratings of batches with `COLUMNS`; the order of batches and rows does not matter.
+
+    Of the rows of one (topic, partition, offset) the one that was taken in first counts; then, of the ratings of one
+    (user, movie), the latest by (time, topic, partition, offset). Batches are let go once they make `block_rows`; 48
+    bytes a row are held while reading. Raises: Corrupt, naming a record and what is wrong with it.
+    """
+    texts, held = _columns(_blocks(batches, block_rows))
+    once = standing([held["topic"], held["partition"], held["offset"]], [-held.pop("ingested_at")])
+    for name in held:
+        held[name] = held[name][once]
+    topics, held["topic"] = _sorted(texts["topic"], held["topic"])
+    users, rows = _sorted(texts["user_id"], held.pop("user_id"))
+    movies, columns = _sorted(texts["movie_id"], held.pop("movie_id"))
+    is_latest = standing([rows, columns], [held[name] for name in ("time", "topic", "partition", "offset")])
+    offsets = _offset_ranges(topics, held)
+    return Ratings(users, movies, rows, columns, held["rating"], held["time"], is_latest, offsets)
+
+
+def standing(keys: Sequence[NDArray[Any]], order: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+    """Return which rows stand, shape (n,): of those that are equal in all keys, the last in order.
+
+    Args: keys: whole numbers, shape (n,) each; order: what to compare by, the most important first.
+    Rows are dealt into parts by a hash of their keys, and of a part only those are sorted whose hash shares a slot of
+    a table with another's: most rows stand alone, and the parts bound the memory if they do not.
+    """
+    stands = np.ones(len(keys[0]), dtype=np.bool_)
+    hashes = _hashes(keys)
+    part_of = np.empty(len(hashes), dtype=np.uint8)
+    np.right_shift(hashes, 64 - _PART_BITS, out=part_of, casting="unsafe")
+    for part in range(2**_PART_BITS):
+        rows = np.flatnonzero(part_of == part)
+        rows = rows[_is_shared(_slots(hashes[rows]))]
+        rows = rows[np.lexsort([column[rows] for column in reversed([*keys, *order])])]
+        has_next = np.logical_and.reduce([key[rows[1:]] == key[rows[:-1]] for key in keys])
+        stands[rows[:-1][has_next]] = False
+    return stands
+
+
+class _Codes:
+    """The texts seen so far; each has the number of its first appearance."""
+
+    def __init__(self) -> None:
+        self.texts = pa.array([], pa.string())
+
+    def of(self, column: pa.Array) -> NDArray[np.int32]:
+        """Return the number of each text of a column, shape (n,)."""
+        found = column.dictionary_encode()
+        self.texts = pc.unique(pa.concat_arrays([self.texts, found.dictionary]))
+        code_of = pc.index_in(found.dictionary, value_set=self.texts).to_numpy()
+        codes: NDArray[np.int32] = code_of[found.indices.to_numpy()]
+        return codes
+
+
+def _columns(blocks: Iterable[pa.RecordBatch]) -> tuple[dict[str, pa.Array], Columns]:
+    """Return the different texts of each column of texts, and all columns as numbers."""
+    codes = {name: _Codes() for name in _TEXTS}
+    held: Columns = {name: np.empty(0, dtype=kind) for name, kind in _TYPES.items()}
+    for block in blocks:
+        _refuse_if_incomplete(block)
+        for name, numbers in held.items():
+            column = block[name]
+            new = codes[name].of(column) if name in codes else column.to_numpy(zero_copy_only=False)
+            numbers.resize(len(numbers) + len(new), refcheck=False)  # moves the pages of a large array, and copies none
+            numbers[-len(new) :] = new.astype(numbers.dtype, copy=False)
+    return {name: each.texts for name, each in codes.items()}, held
+
+
+def _blocks(batches: Iterable[pa.RecordBatch], block_rows: int) -> Iterator[pa.RecordBatch]:
+    """Join batches to blocks, none of them empty: looking texts up costs less for many at once."""
+    waiting: list[pa.RecordBatch] = []
+    n_rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        n_rows += len(batch)
+        if n_rows >= block_rows:
+            yield pa.concat_batches(waiting)
+            waiting, n_rows = [], 0
+    if n_rows:
+        yield pa.concat_batches(waiting)
+
+
+def _refuse_if_incomplete(block: pa.RecordBatch) -> None:
+    """Raise Corrupt if a value is missing, or if a rating is not a finite float32."""
+    for name in COLUMNS:
+        column = block[name]
+        is_good = pc.is_finite(column.cast(pa.float32(), safe=False)) if name == "rating" else column.is_valid()
+        row = pc.index(is_good.fill_null(False), False).as_py()
+        if row >= 0:
+            topic, partition, offset = (block[part][row] for part in ("topic", "partition", "offset"))
+            raise Corrupt(f"the rating at {topic}-{partition}, offset {offset}: {name} is {column[row]}")
+
+
+def _hashes(keys: Sequence[NDArray[Any]]) -> NDArray[np.uint64]:
+    """Return a number for each row, shape (n,): rows of equal keys have equal numbers, others hardly ever."""
+    hashes = np.zeros(len(keys[0]), dtype=np.uint64)
+    for key in keys:
+        np.add(hashes, key, out=hashes, dtype=np.uint64, casting="unsafe")
+        hashes *= _ODD
+    return hashes
+
+
+def _slots(hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return each row's slot in a table with at least 8 slots a row, but no more than 2^22."""
+    bits = min(22, len(hashes).bit_length() + 3)
+    return ((hashes << np.uint64(_PART_BITS)) >> np.uint64(64 - bits)).astype(np.int64)
+
+
+def _is_shared(slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether another row has the same slot."""
+    is_shared: NDArray[np.bool_] = np.bincount(slots)[slots] > 1
+    return is_shared
+
+
+def _sorted(texts: pa.Array, codes: NDArray[np.int32]) -> tuple[list[str], NDArray[np.int32]]:
+    """Return the texts that occur, sorted, and each row's place among them."""
+    occurs = np.zeros(len(texts), dtype=np.bool_)
+    occurs[codes] = True
+    ids = texts.filter(pa.array(occurs)).sort()
+    places = pc.index_in(texts, value_set=ids).fill_null(-1).to_numpy()
+    return ids.to_pylist(), places[codes]
+
+
+def _offset_ranges(topics: Sequence[str], held: Mapping[str, NDArray[Any]]) -> dict[str, list[int]]:
+    """Return the first and the last offset of each partition, in order."""
+    place = ["topic", "partition"]
+    rows = pa.table({name: held[name] for name in [*place, "offset"]})
+    found = rows.group_by(place).aggregate([("offset", "min"), ("offset", "max")])
+    return {
+        f"{topics[row['topic']]}-{row['partition']}": [row["offset_min"], row["offset_max"]]
+        for row in found.sort_by([(name, "ascending") for name in place]).to_pylist()
+    }
