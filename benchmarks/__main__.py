@@ -7,7 +7,7 @@ import typer
 
 from shared.errors import MarqueeError
 
-NAMES: Final = ("ingest", "freshness", "backfill", "recommend")
+NAMES: Final = ("ingest", "freshness", "backfill", "matrix", "recommend")
 
 
 def main(
