@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import optuna
@@ -25,6 +25,7 @@ from shared.adapters.files import read_yaml
 from shared.errors import BadInput
 from shared.events import Algorithm
 from shared.matrix import Split
+from shared.watching import Watched
 
 HELD_BACK: Final = 0.1
 """The share of the newest ratings that the search never sees."""
@@ -47,10 +48,17 @@ class Plan:
     seed: int
 
 
+class Fold(NamedTuple):
+    """Older ratings to train on with newer ones to measure on, and how they are watched, which no parameter changes."""
+
+    split: Split
+    watched: Watched
+
+
 def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str, Any]:
     """Search, write the winner to a YAML file, return it with its errors beside those of others. Raises: BadInput."""
     others = core.parameters(read_yaml(params)) if params.exists() else {}
-    newest = _split(plan.ratings, 1.0, HELD_BACK)
+    newest = _fold(plan, 1.0, HELD_BACK)
     study = _study(plan, plan.seed)
     if not study.trials:
         default = core.DEFAULTS[plan.algorithm]
@@ -73,7 +81,7 @@ def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str,
         "rmse": {
             "tuned": _rmse(newest, plan.algorithm, winner[plan.algorithm], plan.seed),
             "defaults": _rmse(newest, plan.algorithm, core.DEFAULTS[plan.algorithm], plan.seed),
-            "biases": _rmse_of_biases(newest),
+            "biases": _rmse_of_biases(newest.split),
         },
     }
 
@@ -92,14 +100,14 @@ def _search(plan: Plan, seed: int) -> None:
     """Run trials until there are enough, together with other processes."""
     study = _study(plan, seed)
     tenth = (1 - HELD_BACK) / 10
-    splits = [_split(plan.ratings, (1 - HELD_BACK) * share + tenth, tenth) for share in FOLDS]
+    folds = [_fold(plan, (1 - HELD_BACK) * share + tenth, tenth) for share in FOLDS]
     study.optimize(
-        lambda trial: _trial(trial, plan, splits),
+        lambda trial: _trial(trial, plan, folds),
         callbacks=[optuna.study.MaxTrialsCallback(plan.n_trials, states=_ENDED)],
     )
 
 
-def _trial(trial: optuna.Trial, plan: Plan, splits: list[Split]) -> float:
+def _trial(trial: optuna.Trial, plan: Plan, folds: list[Fold]) -> float:
     parameters = core.Parameters(
         n_factors=trial.suggest_categorical("n_factors", [8, 16, 20, 32, 48, 64, 96, 100, 128]),
         n_epochs=trial.suggest_int("n_epochs", 5, 100, log=True),
@@ -110,7 +118,7 @@ def _trial(trial: optuna.Trial, plan: Plan, splits: list[Split]) -> float:
         init_std=trial.suggest_float("init_std", 0.003, 0.2, log=True),
     )
     try:
-        return float(np.mean([_rmse(split, plan.algorithm, parameters, plan.seed) for split in splits]))
+        return float(np.mean([_rmse(fold, plan.algorithm, parameters, plan.seed) for fold in folds]))
     except core.Diverged as error:
         raise optuna.TrialPruned from error
 
@@ -124,18 +132,20 @@ def _wait(searches: list[Future[None]], study: optuna.Study, on_trial: Callable[
     on_trial(len(study.get_trials(deepcopy=False, states=_ENDED)))
 
 
-def _split(source: Path, until: float, newest: float) -> Split:
-    """Return the oldest `until` of a file's ratings, the newest of them, `newest` of all, to validate with."""
+def _fold(plan: Plan, until: float, newest: float) -> Fold:
+    """Return the oldest `until` of the ratings, the newest of them, `newest` of all, to validate with."""
+    source = plan.ratings
     ratings = read_ratings(source).sort_by("time")
     oldest = gather.ratings(ratings.slice(0, round(until * len(ratings))).to_batches())
     split = building.build(oldest, newest / until)
     if not split.train.n_ratings or not split.validation.n_ratings:
         raise BadInput(f"{source}: {len(ratings)} ratings are too few, or all of one time, to search on")
-    return split
+    return Fold(split, core.watch(split.train, plan.seed))
 
 
-def _rmse(split: Split, algorithm: Algorithm, parameters: core.Parameters, seed: int) -> float:
-    rmse = rmse_on(core.fit(split.train, algorithm, parameters, seed), split.validation)
+def _rmse(fold: Fold, algorithm: Algorithm, parameters: core.Parameters, seed: int) -> float:
+    model = core.fit(fold.split.train, algorithm, parameters, seed, watched=fold.watched)
+    rmse = rmse_on(model, fold.split.validation)
     assert rmse is not None
     return rmse
 

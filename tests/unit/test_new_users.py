@@ -16,10 +16,6 @@ from shared.matrix import RatingMatrix
 from shared.model import FactorModel, best
 
 LIKED = 4.0
-PARAMETERS = {
-    "svd": training.DEFAULTS["svd"],
-    "svdpp": training.Parameters(n_factors=5, n_epochs=10, lr=0.007, reg=0.02),
-}
 
 
 class World(NamedTuple):
@@ -44,7 +40,7 @@ def world(request):
     split = building.build(
         gather.ratings(ratings.filter(~np.isin(users, withheld)).to_batches()), validation_fraction=0
     )
-    model = training.fit(split.train, request.param, PARAMETERS[request.param], seed=1)
+    model = training.fit(split.train, request.param, training.DEFAULTS[request.param], seed=1)
     popular = building.popularity(split.train, n=len(split.train.movies))
     return World(model, split.train, popular, list(newcomers.values()))
 
