@@ -61,7 +61,7 @@ def write(folder: Path, n: int) -> None:
 def measure(folder: Path, n: int, algorithm: Algorithm) -> Cost:
     """Fit the ratings some times."""
     core.ready()
-    ratings = sparse.load_npz(folder / f"{n}.npz")
+    ratings: Any = sparse.load_npz(folder / f"{n}.npz")
     train = RatingMatrix(ratings, *([str(each) for each in range(size)] for size in ratings.shape))
     watched = unwatched(train)
     before, seconds = peak(), []

@@ -61,7 +61,7 @@ def run() -> list[Result]:
     peak_gib = ours.peak / 2**30
     return [
         Result(
-            "build_matrix takes 20 million ratings of 200,000 users in at most 4 GiB of memory, the whole process counted",
+            "build_matrix takes 20 million ratings of 200,000 users in at most 4 GiB, the whole process counted",
             peak_gib,
             LIMIT_GIB,
             "GiB",

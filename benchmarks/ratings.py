@@ -73,9 +73,8 @@ def made_up(n: int, n_users: int = 200_000, n_movies: int = 27_000, seed: int = 
         values[part] += np.einsum("ij,ij->i", users[user[part]], movies[movie[part]])
     values += chance.normal(0, 0.75, n)
     steps = np.clip(np.round(2 * values) / 2, 0.5, 5).astype(np.float32)
-    ratings = sparse.csr_array(
-        (steps, columns, np.searchsorted(rows, np.arange(n_users + 1))), shape=(n_users, n_movies)
-    )
+    starts = np.searchsorted(user, np.arange(n_users + 1))
+    ratings = sparse.csr_array((steps, movie, starts), shape=(n_users, n_movies))
     return RatingMatrix(ratings, [str(user + 1) for user in range(n_users)], [f"m{each}" for each in range(n_movies)])
 
 
