@@ -8,7 +8,9 @@ import typer
 from benchmarks.report import Result
 from shared.errors import MarqueeError
 
-NAMES: Final = ("ingest", "freshness", "backfill", "recommend", "matrix", "trainers", "myfm", "libmf", "growth")
+STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "matrix")
+TRAINERS: Final = ("trainers", "myfm", "libmf", "growth", "frontier")
+NAMES: Final = STREAM + TRAINERS
 
 
 def main(

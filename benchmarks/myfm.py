@@ -64,7 +64,7 @@ def marquee(algorithm: Algorithm, split: Parted) -> tuple[float, float]:
     return time.perf_counter() - started, split.rmse(model)
 
 
-def myfm(split: Parted) -> tuple[float, float]:
+def myfm(split: Parted, n_samples: int = SAMPLES) -> tuple[float, float]:
     """Return the seconds of sampling, and the RMSE of the mean of all samples' predictions."""
     from myfm import MyFMRegressor
 
@@ -74,7 +74,7 @@ def myfm(split: Parted) -> tuple[float, float]:
     train, rest = indicators(rows, columns, shape), indicators(split.rows, split.columns, shape)
     with contextlib.redirect_stderr(io.StringIO()):
         started = time.perf_counter()
-        engine.fit(train, values, n_iter=SAMPLES, n_kept_samples=SAMPLES, group_shapes=list(shape))
+        engine.fit(train, values, n_iter=n_samples, n_kept_samples=n_samples, group_shapes=list(shape))
         seconds = time.perf_counter() - started
     return seconds, split.rmse_of(engine.predict(rest))
 

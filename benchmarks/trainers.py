@@ -45,14 +45,15 @@ def compared(algorithm: Algorithm, splits: list[Parted]) -> tuple[list[Fit], lis
     return [ours for ours, _ in pairs], [theirs for _, theirs in pairs]
 
 
-def fitted(algorithm: Algorithm, split: Parted, seed: int, engine: core.Engine) -> Fit:
-    """Fit once; what both engines need of the ratings besides is found before."""
+def fitted(
+    algorithm: Algorithm, split: Parted, seed: int, engine: core.Engine, parameters: core.Parameters | None = None
+) -> Fit:
+    """Fit once, with the defaults if not told; what both engines need of the ratings besides is found before."""
+    parameters = parameters or core.DEFAULTS[algorithm]
     core.ready(engine)
     watched = core.watch(split.train, seed)
     started = time.perf_counter()
-    model = core.fit(
-        split.train, algorithm, core.DEFAULTS[algorithm], seed, engine=engine, n_threads=cores(), watched=watched
-    )
+    model = core.fit(split.train, algorithm, parameters, seed, engine=engine, n_threads=cores(), watched=watched)
     return Fit(time.perf_counter() - started, split.rmse(model))
 
 

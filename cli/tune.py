@@ -20,6 +20,7 @@ from functions.build_matrix import core as building
 from functions.build_matrix import gather
 from functions.evaluate_offline.core import rmse_on
 from functions.train import core
+from functions.train.parent import die_with_parent
 from shared import accuracy
 from shared.adapters.files import read_yaml
 from shared.errors import BadInput
@@ -63,7 +64,7 @@ def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str,
     if not study.trials:
         default = core.DEFAULTS[plan.algorithm]
         study.enqueue_trial({**default.as_dict(), "lr_bias": default.lr})
-    with ProcessPoolExecutor(plan.n_jobs, multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(plan.n_jobs, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
         _wait([pool.submit(_search, plan, plan.seed + job) for job in range(plan.n_jobs)], study, on_trial)
     rounded = {
         name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in study.best_params.items()

@@ -4,11 +4,13 @@ import hashlib
 import importlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import ThreadpoolController
 
 from functions.train.engine import (
     DEFAULTS,
@@ -49,6 +51,9 @@ _REVISION: Final = 3
 
 _MODULES: Final[Mapping[Engine, str]] = {"marquee": "descent", "surprise": "reference"}
 
+_ONE_BLAS_THREAD: Final = partial(ThreadpoolController().limit, limits=1)
+"""BLAS waits for work in a loop, on the cores that a fit needs, and sums in an order that depends on its threads."""
+
 
 def model_version(matrix_id: str, order: Order, libraries: Mapping[str, str], warmed_from: str | None = None) -> str:
     """Return the name of the model that these and this code would give."""
@@ -88,14 +93,16 @@ def fit(
     _refuse_odd(train)
     implementation = importlib.import_module(f"functions.train.{_MODULES[engine]}")
     start = _warm(warm, train, algorithm, parameters) if warm else None
-    found = implementation.fit(ratings, algorithm, parameters, seed, n_threads, on_epoch, start)
-    return _model(_centred(found, ratings), watched or watch(train, seed), train)
+    with _ONE_BLAS_THREAD():
+        found = implementation.fit(ratings, algorithm, parameters, seed, n_threads, on_epoch, start)
+        return _model(_centred(found, ratings), watched or watch(train, seed), train)
 
 
 def watch(train: RatingMatrix, seed: int) -> Watched:
     """Return how the users who rated watch the movies that are rated: a part of every model, whatever its algorithm."""
     rows, columns, _ = train.triples()
-    return watching.fit(_dense(rows), _dense(columns), seed)
+    with _ONE_BLAS_THREAD():
+        return watching.fit(_dense(rows), _dense(columns), seed)
 
 
 def _dense(indices: NDArray[np.int32]) -> NDArray[np.int64]:

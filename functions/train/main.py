@@ -1,12 +1,11 @@
 """Train: `marquee.matrix.built` in, one `marquee.model.trained` out for each algorithm."""
 
 import multiprocessing
-import os
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 
 from functions.train import core
+from functions.train.parent import die_with_parent
 from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.files import read_yaml
@@ -119,18 +118,6 @@ def stored(algorithm: Algorithm, version: str, deps: bootstrap.Deps) -> bool:
     except NotFound:
         return False
     return True
-
-
-def die_with_parent() -> None:
-    """End this process when the one that started it is gone, so that no fit runs for nobody."""
-
-    def watch() -> None:
-        parent = multiprocessing.parent_process()
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 app = event_app(lambda: bootstrap.build("train"), {MatrixBuilt: handle})

@@ -1,0 +1,17 @@
+"""What a process that fits for another one owes it."""
+
+import multiprocessing
+import os
+import threading
+
+
+def die_with_parent() -> None:
+    """End this process when the one that started it is gone, so that no fit runs for nobody."""
+
+    def watch() -> None:
+        parent = multiprocessing.parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
