@@ -28,7 +28,7 @@ class Result:
     def line(self) -> str:
         """Return the line of JSON."""
         facts = asdict(self) | {"holds": self.ratio >= self.bar, "machine": machine()}
-        return json.dumps({name: round(fact, 3) if isinstance(fact, float) else fact for name, fact in facts.items()})
+        return json.dumps({name: round(fact, 5) if isinstance(fact, float) else fact for name, fact in facts.items()})
 
 
 def machine() -> str:

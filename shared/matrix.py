@@ -127,7 +127,7 @@ def _vocabulary(data: bytes) -> tuple[list[str], list[str]]:
     try:
         table = pq.read_table(io.BytesIO(data))
         table.validate(full=True)  # text that is not UTF-8 would come out as an error of another kind
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last for the names of columns
         raise Corrupt(f"not a vocabulary: {error}") from error
     if not table.schema.equals(_VOCABULARY) or table["id"].null_count:
         raise Corrupt("not a vocabulary: other columns, or a missing id")
