@@ -19,6 +19,8 @@ $(INSTALLED): requirements.txt pyproject.toml infra/local/kafka/pom.xml infra/lo
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.txt
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@echo "compiling the trainers"
+	@$(BIN)/python -c "import functions.train.kernels"
 	@echo "fetching Kafka"
 	@mvn --quiet --batch-mode --file infra/local/kafka/pom.xml dependency:copy-dependencies -DincludeScope=runtime
 	@touch $@

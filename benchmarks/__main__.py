@@ -9,7 +9,7 @@ from benchmarks.report import Result
 from shared.errors import MarqueeError
 
 STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "matrix")
-TRAINERS: Final = ("trainers", "accuracy", "myfm", "libmf", "growth", "frontier")
+TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier")
 NAMES: Final = STREAM + TRAINERS
 
 

@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import psutil
 from scipy import sparse
 
 from benchmarks.ratings import made_up, unwatched
@@ -24,7 +25,7 @@ PARAMETERS: Final = core.Parameters(n_factors=32, n_epochs=4, lr=0.01, reg=0.05)
 
 
 class Cost(NamedTuple):
-    """Median seconds of a fit, and the bytes that it added to the most the process held before."""
+    """Median seconds of a fit, and the bytes that the process held at most, less those before it."""
 
     seconds: float
     grown: int
@@ -64,7 +65,7 @@ def measure(folder: Path, n: int, algorithm: Algorithm) -> Cost:
     ratings: Any = sparse.load_npz(folder / f"{n}.npz")
     train = RatingMatrix(ratings, *([str(each) for each in range(size)] for size in ratings.shape))
     watched = unwatched(train)
-    before, seconds = peak(), []
+    before, seconds = psutil.Process().memory_info().rss, []
     for _ in range(ROUNDS):
         started = time.perf_counter()
         core.fit(train, algorithm, PARAMETERS, 0, n_threads=cores(), watched=watched)

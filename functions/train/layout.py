@@ -82,17 +82,22 @@ def lay_out(ratings: sparse.csr_array, n_groups: int) -> Layout:
 
 
 def one_tile(ratings: sparse.csr_array, layout: Layout) -> Tile:
-    """Return other ratings of a layout's matrix as one tile, without those by users or of movies it does not have."""
-    places = _places(layout.columns, ratings.shape[1])
-    known = _kept(ratings, places[ratings.indices] >= 0)
-    blocks = np.zeros(len(layout.columns), dtype=np.int32)
-    starts, movies, residuals = _tiles(known, layout.rows, places, blocks, layout.mean, 1)
+    """Return other ratings of a layout's users and movies as one tile."""
+    places, blocks = _places(layout.columns, ratings.shape[1]), np.zeros(len(layout.columns), dtype=np.int32)
+    starts, movies, residuals = _tiles(ratings, layout.rows, places, blocks, layout.mean, 1)
     return Tile(starts[0], movies, residuals)
 
 
 def split(ratings: sparse.csr_array, fraction: float, seed: int) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """Return the matrix without a random `fraction` of its ratings, and with those alone."""
+    """Return the matrix without a random `fraction` of its ratings, and with those alone.
+
+    The first rating of each user and of each movie stays, so that nobody is lost to training.
+    """
     taken = np.random.default_rng(seed).random(ratings.nnz) < fraction
+    taken[ratings.indptr[:-1][np.diff(ratings.indptr) > 0]] = False
+    first = np.full(ratings.shape[1], -1)
+    first[ratings.indices[::-1]] = np.arange(ratings.nnz)[::-1]
+    taken[first[first >= 0]] = False
     return _kept(ratings, ~taken), _kept(ratings, taken)
 
 

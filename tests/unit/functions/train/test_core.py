@@ -142,6 +142,15 @@ def test_patience_stops_and_returns_the_best(algorithm):
     assert error(patient, WHOLE, rest) < error(core.fit(train, algorithm, many, 0), WHOLE, rest) - 0.05
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_patience_loses_nobody(algorithm):
+    """Users and movies of a single rating are in the model, whatever is held out."""
+    sparse = split_of([(str(n), f"m{n % 7}", 3 + n % 2, n) for n in range(1, 60)], 0.0).train
+    model = core.fit(sparse, algorithm, dataclasses.replace(QUICK, n_epochs=5, patience=2), 0)
+    assert (model.users, model.movies) == (sparse.users, sparse.movies)
+    assert FactorModel.from_files(model.to_files()).users == sparse.users
+
+
 def test_every_pass_is_told():
     """Progress can be drawn; nothing is held out unless asked."""
     told = []
