@@ -47,7 +47,9 @@ def train(
     params: Annotated[
         Path | None, typer.Option(help="A YAML file of parameters, as `marquee tune` writes; options go before it.")
     ] = None,
-    warm_from: Annotated[Path | None, typer.Option(help="The folder of a model to start from.")] = None,
+    warm_from: Annotated[
+        Path | None, typer.Option(help="The folder of a model to start from; a third of the passes are made.")
+    ] = None,
     n_threads: Annotated[
         int, typer.Option(min=0, max=256, help="Threads, 0 for all cores. As many give the same model bit by bit.")
     ] = 0,
@@ -61,7 +63,8 @@ def train(
     """
     given = {"n_factors": n_factors, "n_epochs": n_epochs, "lr": lr, "reg": reg, "patience": patience}
     changes = {name: value for name, value in given.items() if value is not None}
-    order = Order(algorithm, offline.parameters(algorithm, params, changes), seed, n_threads or cores(), engine)
+    parameters = offline.parameters(algorithm, params, changes)
+    order = Order(algorithm, parameters.warmed() if warm_from else parameters, seed, n_threads or cores(), engine)
     with progress() as bars:
         bar = bars.add_task(f"fitting {algorithm}", total=order.parameters.n_epochs)
         report = offline.train(ratings, model, order, warm_from, partial(_show_done, bars, bar))

@@ -60,12 +60,15 @@ def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str,
     """Search, write the winner to a YAML file, return it with its errors beside those of others. Raises: BadInput."""
     others = core.parameters(read_yaml(params)) if params.exists() else {}
     newest = _fold(plan, 1.0, HELD_BACK)
-    study = _study(plan, plan.seed)
+    matrix_id = newest.split.matrix_id
+    study = _study(plan, matrix_id, plan.seed)
     if not study.trials:
         default = core.DEFAULTS[plan.algorithm]
         study.enqueue_trial({**default.as_dict(), "lr_bias": default.lr})
     with ProcessPoolExecutor(plan.n_jobs, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
-        _wait([pool.submit(_search, plan, plan.seed + job) for job in range(plan.n_jobs)], study, on_trial)
+        _wait([pool.submit(_search, plan, matrix_id, plan.seed + job) for job in range(plan.n_jobs)], study, on_trial)
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise BadInput(f"{plan.ratings}: every trial diverged")
     rounded = {
         name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in study.best_params.items()
     }
@@ -87,21 +90,23 @@ def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str,
     }
 
 
-def _study(plan: Plan, seed: int) -> optuna.Study:
+def _study(plan: Plan, matrix_id: str, seed: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(plan.study))),
         sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
-        study_name=f"{plan.algorithm} on {plan.ratings.name}",
+        study_name=f"{plan.algorithm} on {matrix_id}",
         load_if_exists=True,
     )
 
 
-def _search(plan: Plan, seed: int) -> None:
+def _search(plan: Plan, matrix_id: str, seed: int) -> None:
     """Run trials until there are enough, together with other processes."""
-    study = _study(plan, seed)
+    study = _study(plan, matrix_id, seed)
     tenth = (1 - HELD_BACK) / 10
     folds = [_fold(plan, (1 - HELD_BACK) * share + tenth, tenth) for share in FOLDS]
+    if _n_ended(study) >= plan.n_trials:
+        return
     study.optimize(
         lambda trial: _trial(trial, plan, folds),
         callbacks=[optuna.study.MaxTrialsCallback(plan.n_trials, states=_ENDED)],
@@ -126,11 +131,15 @@ def _trial(trial: optuna.Trial, plan: Plan, folds: list[Fold]) -> float:
 
 def _wait(searches: list[Future[None]], study: optuna.Study, on_trial: Callable[[int], None]) -> None:
     while not all(each.done() for each in searches):
-        on_trial(len(study.get_trials(deepcopy=False, states=_ENDED)))
+        on_trial(_n_ended(study))
         time.sleep(0.3)
     for each in searches:
         each.result()
-    on_trial(len(study.get_trials(deepcopy=False, states=_ENDED)))
+    on_trial(_n_ended(study))
+
+
+def _n_ended(study: optuna.Study) -> int:
+    return len(study.get_trials(deepcopy=False, states=_ENDED))
 
 
 def _fold(plan: Plan, until: float, newest: float) -> Fold:

@@ -23,6 +23,7 @@ from functions.train.engine import (
     Parameters,
     Warm,
     parameters,
+    refuse_infinite,
 )
 from shared import watching
 from shared.errors import BadInput
@@ -46,7 +47,7 @@ __all__ = [
     "watch",
 ]
 
-_REVISION: Final = 3
+_REVISION: Final = 4
 """Raised whenever `fit` changes what it finds, so that models fitted before are not taken for its own."""
 
 _MODULES: Final[Mapping[Engine, str]] = {"marquee": "descent", "surprise": "reference"}
@@ -95,6 +96,7 @@ def fit(
     start = _warm(warm, train, algorithm, parameters) if warm else None
     with _ONE_BLAS_THREAD():
         found = implementation.fit(ratings, algorithm, parameters, seed, n_threads, on_epoch, start)
+        refuse_infinite(parameters, "in the end", *found[4:])
         return _model(_centred(found, ratings), watched or watch(train, seed), train)
 
 
@@ -157,6 +159,8 @@ def _implicit_mean(found: Fitted, ratings: sparse.csr_array) -> Floats:
 
 
 def _refuse_odd(train: RatingMatrix) -> None:
+    if not train.ratings.has_canonical_format:
+        raise ValueError("the cells of a row are not in order, or one stands twice")
     odd = np.flatnonzero(~np.isfinite(train.ratings.data))
     if len(odd):
         row = int(np.searchsorted(train.ratings.indptr, odd[0], side="right")) - 1

@@ -2,18 +2,19 @@
 
 Minimised is Σ (r - r̂)² + reg (b_u² + b_i² + |p_u|² + |q_i|² [+ Σ_j∈N(u) |y_j|²]) over the ratings, with r̂ as in
 `shared.model`; the steps are those of Koren, Bell, Volinsky, IEEE Computer 2009 (SVD) and Koren, KDD 2008 (SVD++),
-rating after rating, user after user. The same ratings, parameters, seed and number of threads give the same bytes.
+rating after rating, user after user; changes to the y_j wait for the end of a round of users (`layout.SHARED`). The
+same ratings, parameters, seed and number of threads give the same bytes.
 """
 
 import copy
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from scipy import sparse
 
 from functions.train import kernels
 from functions.train.crew import Crew
-from functions.train.engine import Diverged, Fitted, OnEpoch, Parameters, Warm
+from functions.train.engine import Fitted, OnEpoch, Parameters, Warm, refuse_infinite
 from functions.train.layout import Layout, Parts, Tile, lay_out, one_tile, split
 from functions.train.state import State
 from shared.events import Algorithm
@@ -35,6 +36,7 @@ def fit(
     held_out = None
     if parameters.patience:
         ratings, held_out = split(ratings, HELD_OUT, seed)
+        held_out = held_out if held_out.nnz else None
     layout = lay_out(ratings, n_threads)
     with Crew(n_threads) as crew:
         state = State.drawn(layout, algorithm, parameters, seed, crew)
@@ -47,9 +49,7 @@ def fit(
         else:
             state = _until_no_better(state, layout, one_tile(held_out, layout), parameters, on_epoch, crew)
         state.sum_up(layout, crew)
-    fitted = state.ordered(layout, parameters.n_factors)
-    _refuse_infinite(parameters, parameters.n_epochs - 1, *fitted[3:])
-    return fitted
+    return state.ordered(layout, parameters.n_factors)
 
 
 def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, crew: Crew) -> None:
@@ -72,7 +72,7 @@ def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, c
         if implicit:
             crew(implicit.settle, parts, decays, state.users)
             crew(implicit.spread, parts, layout, decays)
-    _refuse_infinite(parameters, epoch, state.user_bias, state.item_bias)
+    refuse_infinite(parameters, f"in pass {epoch + 1}", state.user_bias, state.item_bias)
 
 
 def _until_no_better(
@@ -94,7 +94,7 @@ def _until_no_better(
 
 
 def _rmse(state: State, layout: Layout, tile: Tile, crew: Crew) -> float:
-    """Return the error on the ratings of a tile, unclipped; infinity if it is empty, so that the first pass is best."""
+    """Return the error on the ratings of a tile, unclipped."""
     groups = layout.groups
     sums = np.zeros(len(groups))
 
@@ -103,10 +103,4 @@ def _rmse(state: State, layout: Layout, tile: Tile, crew: Crew) -> float:
         sums[t] = kernels.squared_error(*groups[t], *tile, *model)
 
     crew(measure)
-    n = tile.starts[-1]
-    return float(np.sqrt(sums.sum() / n)) if n else np.inf
-
-
-def _refuse_infinite(parameters: Parameters, epoch: int, *arrays: Any) -> None:
-    if not all(np.isfinite(array).all() for array in arrays if array is not None):
-        raise Diverged(f"descent diverged in pass {epoch + 1}: lr {parameters.lr:g} is too large for these ratings")
+    return float(np.sqrt(sums.sum() / tile.starts[-1]))

@@ -99,6 +99,12 @@ class Diverged(BadInput):
     """Gradient descent left the finite numbers."""
 
 
+def refuse_infinite(parameters: Parameters, when: str, *arrays: Floats | None) -> None:
+    """Raise Diverged if any number of the arrays is not finite."""
+    if not all(np.isfinite(array).all() for array in arrays if array is not None):
+        raise Diverged(f"descent diverged {when}: lr {parameters.lr:g} is too large for these ratings")
+
+
 class Warm(NamedTuple):
     """A model to start from, and where it has the users and movies of the matrix.
 

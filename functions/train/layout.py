@@ -22,7 +22,10 @@ Parts = list[tuple[int, int]]
 """For each group the first position, and the one after the last."""
 
 USERS_A_ROUND: Final = 1024
-"""SVD++ brings its changes to the y_j after so many users: few enough that no sum is stale for long."""
+"""At most so many users are in a round of SVD++."""
+
+SHARED: Final = 4.0
+"""So many users' worth of changes to one's own y_j may wait in a round; with more, descent overshoots on dense data."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,9 @@ def lay_out(ratings: sparse.csr_array, n_groups: int) -> Layout:
     starts, movies, residuals = _tiles(ratings, rows, places, blocks, mean, n_groups)
     borders = np.searchsorted(row_groups, np.arange(n_groups + 1))
     n_ratings = counts[0][rows]
-    return Layout(rows, columns, mean, starts, movies, residuals, _cuts(borders, n_ratings), n_ratings)
+    return Layout(
+        rows, columns, mean, starts, movies, residuals, _cuts(borders, n_ratings, _n_rounds(ratings)), n_ratings
+    )
 
 
 def one_tile(ratings: sparse.csr_array, layout: Layout) -> Tile:
@@ -139,9 +144,22 @@ def _tiles(
     return starts, movies, residuals
 
 
-def _cuts(borders: Ints, n_ratings: Ints) -> Ints:
+def _n_rounds(ratings: sparse.csr_array) -> int:
+    """Return how many rounds a pass of SVD++ needs.
+
+    The changes of user v move the sum z_u of user u by cos(u, v) = |N(u) ∩ N(v)| / √(|N(u)| |N(v)|) of what they move
+    v's own. The mean of it over all pairs is Σ_j (Σ_u∈U(j) |N(u)|^-½)² / n², so rounds of R users leave R times that
+    waiting.
+    """
+    n_ratings = np.diff(ratings.indptr)
+    n_users = np.count_nonzero(n_ratings)
+    norms = np.repeat(np.maximum(n_ratings, 1) ** -0.5, n_ratings)
+    cosine = (np.bincount(ratings.indices, norms) ** 2).sum() / n_users**2
+    return int(np.ceil(n_users / min(USERS_A_ROUND, max(SHARED / cosine, 1))))
+
+
+def _cuts(borders: Ints, n_ratings: Ints, n_rounds: int) -> Ints:
     """Cut each group of users into equally many rounds of about as many ratings."""
-    n_rounds = -(-len(n_ratings) // USERS_A_ROUND)
     done = np.concatenate([[0], np.cumsum(n_ratings)])
     shares = np.linspace(0, 1, n_rounds + 1)
     cuts = [

@@ -19,7 +19,7 @@ from shared.settings import cores
 
 def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
     """Fit each algorithm to the matrix, unless that model is stored already; store it; say so."""
-    chosen = core.parameters(read_yaml(deps.settings.params_file))
+    chosen = {**core.DEFAULTS, **core.parameters(read_yaml(deps.settings.params_file))}
     loaded: tuple[Split, Manifest] | None = None
     for algorithm in ALGORITHMS:
         base = predecessor(event, algorithm, chosen[algorithm].n_factors, deps)
@@ -53,14 +53,17 @@ def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: 
     if not version or not deps.settings.warm_start:
         return None
     try:
-        manifest = deps.artifacts.manifest(keys.model(algorithm, version))
+        if standing.get("matrix_id") == event.matrix_id:
+            version = deps.artifacts.manifest(keys.model(algorithm, version)).warmed_from
+            if version is None:
+                return None
+        artifact = deps.artifacts.get(keys.model(algorithm, version))
     except (Corrupt, NotFound) as error:
         deps.log.warning("no_warm_start", model=version, reason=str(error))
         return None
-    if standing.get("matrix_id") == event.matrix_id:
-        return manifest.warmed_from
-    older = manifest.lake_version is not None and manifest.lake_version < event.lake_version
-    return version if older and manifest.parameters.get("n_factors") == n_factors else None
+    lake_version, parameters = artifact.manifest.lake_version, artifact.manifest.parameters
+    older = lake_version is not None and lake_version < event.lake_version
+    return version if older and parameters.get("n_factors") == n_factors else None
 
 
 def train(

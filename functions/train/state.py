@@ -77,7 +77,8 @@ class State:
         n = model.item_factors.shape[1]
         users, movies = np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0)
         rows, columns = rows[users], columns[movies]
-        self.user_bias[users] = model.user_bias[rows] + np.float32(model.mean - layout.mean)
+        self.user_bias[:] = model.mean - layout.mean
+        self.user_bias[users] += model.user_bias[rows]
         self.item_bias[movies] = model.item_bias[columns]
         self.items[movies, :n] = model.item_factors[columns]
         if self.implicit is None or model.implicit_factors is None:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from scipy import sparse
 
-from functions.train.layout import lay_out, one_tile, split
+from functions.train.layout import SHARED, lay_out, one_tile, split
 from tests.ratings import random_matrix
 
 MATRIX = random_matrix(n_users=60, n_movies=40, share=0.2).ratings
@@ -42,11 +43,11 @@ def test_groups_have_about_as_many_ratings():
 
 
 def test_rounds_cover_every_group_in_order(monkeypatch):
-    """Each user has a place in one round, and a round has at most about as many users as it should."""
+    """Each user has a place in one round, and there are enough of them."""
     monkeypatch.setattr("functions.train.layout.USERS_A_ROUND", 10)
     layout = lay_out(MATRIX, 2)
     rounds = list(layout.rounds())
-    assert len(rounds) == -(-len(layout.rows) // 10)
+    assert len(rounds) >= -(-len(layout.rows) // 10)
     for group, (first, last) in enumerate(layout.groups):
         parts = [each[group] for each in rounds]
         assert [part[0] for part in parts] == [first, *(part[1] for part in parts[:-1])]
@@ -65,10 +66,18 @@ def test_users_and_movies_without_a_rating_have_no_position():
 def test_a_split_loses_nothing():
     """The two sides are the matrix, every user and movie is trained on, and all held-out ratings are measured."""
     kept, held_out = split(MATRIX, 0.35, seed=1)
-    assert (np.diff(kept.indptr) > 0).all()
+    assert ((np.diff(kept.indptr) > 0) == (np.diff(MATRIX.indptr) > 0)).all()
     assert len(np.unique(kept.indices)) == len(np.unique(MATRIX.indices))
     np.testing.assert_array_equal((kept + held_out).toarray(), MATRIX.toarray())
     assert 0.2 < held_out.nnz / MATRIX.nnz < 0.4
     layout = lay_out(kept, 2)
     tile = one_tile(held_out, layout)
     assert tile.starts[-1] == held_out.nnz
+
+
+def test_a_round_is_small_where_users_watch_the_same():
+    """On a full matrix the changes of four users at a time wait; where nobody shares a movie, those of many."""
+    dense = sparse.csr_array(np.full((200, 10), 3, np.float32))
+    apart = sparse.csr_array(np.eye(200, dtype=np.float32))
+    assert len(list(lay_out(dense, 2).rounds())) == 200 / SHARED
+    assert len(list(lay_out(apart, 2).rounds())) == 1
