@@ -60,7 +60,7 @@ bench: $(INSTALLED) ## measure every claim beside its peer; NAME=recommend for o
 	@$(BIN)/python -m benchmarks $(NAME)
 
 lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with hashes
-	@$(BIN)/uv pip compile pyproject.toml --all-extras --generate-hashes --no-emit-index-url --quiet \
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --no-strip-extras --generate-hashes --no-emit-index-url --quiet \
 		--python-version 3.11 --custom-compile-command "make lock" --output-file requirements.txt
 
 clean: ## remove what was installed and generated, the data of `make up` too

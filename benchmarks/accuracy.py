@@ -5,19 +5,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-import numpy as np
-
-from benchmarks.myfm import TUNED
-from benchmarks.ratings import SAMPLE, Parted, parted, sample
+from benchmarks.ratings import SAMPLE, TUNED, Parted, parted, sample
 from benchmarks.report import Result
 from cli.ratings import read_ratings
 from functions.build_matrix import core as building
 from functions.build_matrix import gather
+from functions.evaluate_offline.core import rmse_on
 from functions.train import core, descent
 from infra.local.machine import ROOT
 from shared.adapters.files import read_yaml
 from shared.events import ALGORITHMS, Algorithm
-from shared.matrix import Split
+from shared.matrix import RatingMatrix, Split
 from shared.model import FactorModel
 
 N_SPLITS: Final = 5
@@ -57,37 +55,40 @@ def mean_rmse(splits: list[Parted], algorithm: Algorithm, parameters: core.Param
 
 def stranger(algorithm: Algorithm) -> Result:
     """Compare the average user at zero with what descent leaves there, for new users on the newest tenth."""
-    newest = by_time(1.0)
+    newest = newest_tenth()
     centred = core.fit(newest.train, algorithm, core.DEFAULTS[algorithm], 0)
     found = descent.fit(newest.train.ratings, algorithm, core.DEFAULTS[algorithm], 0, 1, lambda *_: None)
     plain = replace(centred, mean=found.mean, user_bias=found.user_bias, item_bias=found.item_bias)
     plain = replace(plain, user_factors=found.user_factors, item_factors=found.item_factors)
-    mine, peer = (by_time_rmse(newest, model) for model in (centred, plain))
+    mine, peer = (error(newest, model) for model in (centred, plain))
     return Result(f"{algorithm}: the average user at zero", mine, peer, "RMSE", peer / mine, 1.0)
 
 
 def warm(algorithm: Algorithm) -> Result:
     """Compare a warm start with a cold one of three times the passes, after 11 % more ratings."""
     parameters = core.parameters(read_yaml(ROOT / "params.yaml"))[algorithm]
-    newest, before = by_time(1.0), by_time(0.9)
-    base = core.fit(before.train, algorithm, parameters, 0)
-    cold = by_time_rmse(newest, core.fit(newest.train, algorithm, parameters, 0))
-    mine = by_time_rmse(newest, core.fit(newest.train, algorithm, parameters.warmed(), 0, warm=base))
-    details = {"before": by_time_rmse(newest, base), "passes": [parameters.warmed().n_epochs, parameters.n_epochs]}
+    newest = newest_tenth()
+    base = core.fit(earlier(), algorithm, parameters, 0)
+    cold = error(newest, core.fit(newest.train, algorithm, parameters, 0))
+    mine = error(newest, core.fit(newest.train, algorithm, parameters.warmed(), 0, warm=base))
+    details = {"before": error(newest, base), "passes": [parameters.warmed().n_epochs, parameters.n_epochs]}
     claim = f"{algorithm}: a warm start beside a cold one of three times the passes"
     return Result(claim, mine, cold, "RMSE", WARM_MARGIN * cold / mine, 1.0, details)
 
 
-def by_time(share: float) -> Split:
-    """Return the oldest ratings of the sample, the newest tenth of all left to measure on if the share is 1."""
+def newest_tenth() -> Split:
+    """Return all ratings of the sample, the newest tenth to measure on."""
+    return building.build(gather.ratings(read_ratings(SAMPLE).to_batches()), 0.1)
+
+
+def earlier() -> RatingMatrix:
+    """Return the oldest 81 % of the ratings: nine tenths of those that `newest_tenth` trains on."""
     ratings = read_ratings(SAMPLE).sort_by("time")
-    oldest = ratings.slice(0, round(share * 0.9 * len(ratings)) if share < 1 else len(ratings))
-    return building.build(gather.ratings(oldest.to_batches()), 0.1 if share == 1 else 0.0)
+    return building.build(gather.ratings(ratings.slice(0, round(0.81 * len(ratings))).to_batches()), 0.0).train
 
 
-def by_time_rmse(split: Split, model: FactorModel) -> float:
+def error(split: Split, model: FactorModel) -> float:
     """Return a model's error on the validation ratings."""
-    rows, columns, values = split.validation.triples()
-    users = [split.validation.users[row] for row in rows.tolist()]
-    movies = [split.validation.movies[column] for column in columns.tolist()]
-    return float(np.sqrt(np.mean((model.predict(users, movies) - values) ** 2, dtype=np.float64)))
+    rmse = rmse_on(model, split.validation)
+    assert rmse is not None
+    return rmse

@@ -7,7 +7,7 @@ import matplotlib as mpl
 from matplotlib import pyplot
 
 from benchmarks import libmf, myfm, trainers
-from benchmarks.ratings import Parted, parted, sample
+from benchmarks.ratings import TUNED, Parted, parted, sample
 from benchmarks.report import Result
 from functions.train import core
 from infra.local.machine import ROOT
@@ -17,7 +17,7 @@ PICTURE: Final = ROOT / "docs/frontier.svg"
 PASSES: Final = (2, 5, 10, 16, 24)
 NAMES: Final = {"svd": "SVD", "svdpp": "SVD++"}
 COLOURS: Final = {"SVD++": "tab:red", "SVD": "tab:blue", "LIBMF": "tab:green", "myfm": "tab:purple"}
-Curve = list[tuple[float, float]]
+Curve = list[trainers.Fit]
 
 
 def run() -> list[Result]:
@@ -47,7 +47,7 @@ def curves_of(split: Parted) -> dict[str, Curve]:
     for algorithm in ALGORITHMS:
         name, defaults = NAMES[algorithm], core.DEFAULTS[algorithm]
         ways: list[tuple[str, core.Engine, core.Parameters, tuple[int, ...]]] = [
-            (f"{name}, tuned", "marquee", myfm.TUNED, PASSES),
+            (f"{name}, tuned", "marquee", TUNED, PASSES),
             (f"{name}, defaults", "marquee", defaults, PASSES),
             (f"{name}, defaults, scikit-surprise", "surprise", defaults, PASSES[:4]),
         ]

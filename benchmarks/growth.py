@@ -1,18 +1,15 @@
 """How the cost of a fit grows: seconds and memory for each rating at 2 and at 20 million, and SVD++ beside SVD."""
 
-import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import psutil
 from scipy import sparse
 
+from benchmarks.alone import alone, peak
 from benchmarks.ratings import made_up, unwatched
 from benchmarks.report import Result
 from functions.train import core
@@ -48,12 +45,6 @@ def run() -> list[Result]:
     return [*results, Result(claim, svdpp, svd, "s", svd / svdpp, 1 / 3)]
 
 
-def alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function returns in a fresh process."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 def write(folder: Path, n: int) -> None:
     """Store made-up ratings; making them takes more memory than a fit."""
     sparse.save_npz(folder / f"{n}.npz", made_up(n).ratings, compressed=False)
@@ -71,8 +62,3 @@ def measure(folder: Path, n: int, algorithm: Algorithm) -> Cost:
         core.fit(train, algorithm, PARAMETERS, 0, n_threads=cores(), watched=watched)
         seconds.append(time.perf_counter() - started)
     return Cost(statistics.median(seconds), peak() - before)
-
-
-def peak() -> int:
-    """Return the most memory that this process has held so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

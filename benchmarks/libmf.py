@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import trainers
 from benchmarks.ratings import Parted, made_up, parted, unwatched
 from benchmarks.report import Result
-from functions.train import core
+from functions.train import core, timed
 
 N_RATINGS, N_THREADS, N_FACTORS, ROUNDS = 10_000_000, 2, 32, 5
 BAR: Final = 1 / 0.7
@@ -28,11 +29,11 @@ def run() -> list[Result]:
     """Find LIBMF's best number of passes, and the fewest of ours that do as well; time both, in turn."""
     split = parted(made_up(N_RATINGS), 0.9, seed=1)
     triples = libmf_ratings(split)
-    target, n_theirs = min((libmf(split, triples, n)[1], n) for n in range(6, 16, 2))
-    n_ours = next((n for n in range(4, 40, 2) if marquee(split, n)[1] <= target), 40)
+    target, n_theirs = min((libmf(split, triples, n).rmse, n) for n in range(6, 16, 2))
+    n_ours = next((n for n in range(4, 40, 2) if marquee(split, n).rmse <= target), 40)
     rounds = [(marquee(split, n_ours), libmf(split, triples, n_theirs)) for _ in range(ROUNDS)]
-    mine, peer = (statistics.median(each[side][0] for each in rounds) for side in (0, 1))
-    reached = statistics.median(each[0][1] for each in rounds)
+    mine, peer = (statistics.median(each[side].seconds for each in rounds) for side in (0, 1))
+    reached = statistics.median(each[0].rmse for each in rounds)
     return [
         Result(
             "SVD reaches LIBMF's best RMSE on 10 million ratings in at most 0.7 of its seconds",
@@ -46,13 +47,11 @@ def run() -> list[Result]:
     ]
 
 
-def marquee(split: Parted, n_epochs: int) -> tuple[float, float]:
+def marquee(split: Parted, n_epochs: int) -> trainers.Fit:
     """Return the seconds of a fit, and its RMSE."""
-    core.ready()
-    watched = unwatched(split.train)
-    started = time.perf_counter()
-    model = core.fit(split.train, "svd", ours(n_epochs), 0, n_threads=N_THREADS, watched=watched)
-    return time.perf_counter() - started, split.rmse(model)
+    order = core.Order("svd", ours(n_epochs), 0, N_THREADS)
+    model, seconds = timed.fit(split.train, order, watched=unwatched(split.train))
+    return trainers.Fit(seconds, split.rmse(model))
 
 
 def libmf_ratings(split: Parted) -> NDArray[np.float32]:
@@ -60,7 +59,7 @@ def libmf_ratings(split: Parted) -> NDArray[np.float32]:
     return np.column_stack([each.astype(np.float32) for each in split.train.triples()])
 
 
-def libmf(split: Parted, triples: NDArray[np.float32], n_epochs: int) -> tuple[float, float]:
+def libmf(split: Parted, triples: NDArray[np.float32], n_epochs: int) -> trainers.Fit:
     """Return the seconds of a fit, and its RMSE from its factors: its own `predict` misreads pairs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)
@@ -72,4 +71,4 @@ def libmf(split: Parted, triples: NDArray[np.float32], n_epochs: int) -> tuple[f
     seconds = time.perf_counter() - started
     users, movies = engine.p_factors(), engine.q_factors()
     expected = np.einsum("ij,ij->i", users[split.rows], movies[split.columns])
-    return seconds, split.rmse_of(np.where(np.isnan(expected), engine.model.b, expected))
+    return trainers.Fit(seconds, split.rmse_of(np.where(np.isnan(expected), engine.model.b, expected)))

@@ -1,11 +1,7 @@
 """The memory in which `build_matrix` takes 20 million ratings, beside its limit and a straightforward way."""
 
-import multiprocessing
-import resource
 import tempfile
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +11,7 @@ from deltalake import DeltaTable
 from numpy.typing import NDArray
 from scipy import sparse
 
+from benchmarks.alone import alone, peak
 from benchmarks.report import Result
 from functions.build_matrix import core, gather
 from shared.adapters.lake import DeltaLake
@@ -72,12 +69,6 @@ def run() -> list[Result]:
     ]
 
 
-def alone(work: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function returns in a process of its own."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(work, *arguments).result()
-
-
 def build(lake: str, version: int) -> Cost:
     """Do what the function does between the lake and the store."""
     before, started = peak(), time.perf_counter()
@@ -101,11 +92,6 @@ def build_plainly(lake: str, version: int) -> Cost:
     shape = (len(users.dictionary), len(movies.dictionary))
     matrix = sparse.csr_array((values, np.divmod(cells, shape[1])), shape)
     return Cost(version * FOLD_ROWS, matrix.nnz, time.perf_counter() - started, before, peak())
-
-
-def peak() -> int:
-    """Return the most memory that this process has held so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def write(folder: str) -> None:

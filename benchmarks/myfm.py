@@ -4,30 +4,28 @@ import contextlib
 import io
 import statistics
 import time
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from benchmarks.ratings import Parted, parted, sample
+from benchmarks import trainers
+from benchmarks.ratings import TUNED, Parted, parted, sample
 from benchmarks.report import Result
-from functions.train import core
-from shared.events import ALGORITHMS, Algorithm
-from shared.settings import cores
+from shared.events import ALGORITHMS
 
 N_SPLITS, RANK, SAMPLES = 5, 10, 200
-
-TUNED: Final = core.Parameters(64, 24, lr=0.0272, reg=0.0498, lr_bias=0.0046, lr_final=0.06, init_std=0.01)
-"""Found by random splits of the training side of the first split alone; `marquee tune` splits by time."""
 
 
 def run() -> list[Result]:
     """Fit the same splits, in turn; SVD++ must come within 1 % of the error, in a quarter of the seconds."""
     splits = [parted(sample(), 0.8, seed) for seed in range(N_SPLITS)]
-    fits = [{**{name: marquee(name, split) for name in ALGORITHMS}, "myfm": myfm(split)} for split in splits]
-    seconds = {name: statistics.median(each[name][0] for each in fits) for name in fits[0]}
-    errors = {name: statistics.mean(each[name][1] for each in fits) for name in fits[0]}
+    fits = [
+        {name: trainers.fitted(name, split, 0, "marquee", TUNED) for name in ALGORITHMS} | {"myfm": myfm(split)}
+        for split in splits
+    ]
+    seconds = {name: statistics.median(each[name].seconds for each in fits) for name in fits[0]}
+    errors = {name: statistics.mean(each[name].rmse for each in fits) for name in fits[0]}
     details = {
         "seconds": {n: round(s, 4) for n, s in seconds.items()},
         "rmse": {n: round(e, 5) for n, e in errors.items()},
@@ -55,16 +53,7 @@ def run() -> list[Result]:
     ]
 
 
-def marquee(algorithm: Algorithm, split: Parted) -> tuple[float, float]:
-    """Return the seconds of a fit, and its RMSE."""
-    core.ready()
-    watched = core.watch(split.train, 0)
-    started = time.perf_counter()
-    model = core.fit(split.train, algorithm, TUNED, 0, n_threads=cores(), watched=watched)
-    return time.perf_counter() - started, split.rmse(model)
-
-
-def myfm(split: Parted, n_samples: int = SAMPLES) -> tuple[float, float]:
+def myfm(split: Parted, n_samples: int = SAMPLES) -> trainers.Fit:
     """Return the seconds of sampling, and the RMSE of the mean of all samples' predictions."""
     from myfm import MyFMRegressor
 
@@ -76,7 +65,7 @@ def myfm(split: Parted, n_samples: int = SAMPLES) -> tuple[float, float]:
         started = time.perf_counter()
         engine.fit(train, values, n_iter=n_samples, n_kept_samples=n_samples, group_shapes=list(shape))
         seconds = time.perf_counter() - started
-    return seconds, split.rmse_of(engine.predict(rest))
+    return trainers.Fit(seconds, split.rmse_of(engine.predict(rest)))
 
 
 def indicators(rows: NDArray[np.int32], columns: NDArray[np.int32], shape: tuple[int, int]) -> sparse.csr_matrix:

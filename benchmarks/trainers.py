@@ -1,12 +1,11 @@
 """Seconds that a fit takes beside scikit-surprise's with the same parameters, its defaults, and the errors of both."""
 
 import statistics
-import time
 from typing import Final, NamedTuple
 
 from benchmarks.ratings import Parted, made_up, parted, sample
 from benchmarks.report import Result
-from functions.train import core
+from functions.train import core, timed
 from shared.events import ALGORITHMS, Algorithm
 from shared.settings import cores
 
@@ -48,13 +47,10 @@ def compared(algorithm: Algorithm, splits: list[Parted]) -> tuple[list[Fit], lis
 def fitted(
     algorithm: Algorithm, split: Parted, seed: int, engine: core.Engine, parameters: core.Parameters | None = None
 ) -> Fit:
-    """Fit once, with the defaults if not told; what both engines need of the ratings besides is found before."""
-    parameters = parameters or core.DEFAULTS[algorithm]
-    core.ready(engine)
-    watched = core.watch(split.train, seed)
-    started = time.perf_counter()
-    model = core.fit(split.train, algorithm, parameters, seed, engine=engine, n_threads=cores(), watched=watched)
-    return Fit(time.perf_counter() - started, split.rmse(model))
+    """Fit once, with the defaults if not told."""
+    order = core.Order(algorithm, parameters or core.DEFAULTS[algorithm], seed, cores(), engine)
+    model, seconds = timed.fit(split.train, order)
+    return Fit(seconds, split.rmse(model))
 
 
 def speed(algorithm: Algorithm, ours: list[Fit], theirs: list[Fit]) -> Result:

@@ -1,7 +1,6 @@
 """Train, predict, evaluate and recommend from files alone, with the functions' own cores."""
 
 import platform
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from pyarrow import csv
 from cli import ratings as files
 from functions.build_matrix import core, gather
 from functions.train import core as training
+from functions.train import timed
 from shared import accuracy
 from shared.adapters.files import DirectoryStore, read_yaml
 from shared.artifacts import ArtifactStore, Manifest, libraries
@@ -40,21 +40,7 @@ def train(
     """Fit a model to all ratings of a file, store it in a folder, return what the manifest says. Raises: BadInput."""
     split = _split(files.read_ratings(source))
     warm, warmed_from = (load(warm_from), _manifest(warm_from).id) if warm_from else (None, None)
-    training.ready(order.engine)
-    watched = training.watch(split.train, order.seed)
-    started = time.perf_counter()
-    model = training.fit(
-        split.train,
-        order.algorithm,
-        order.parameters,
-        order.seed,
-        on_epoch,
-        engine=order.engine,
-        n_threads=order.n_threads,
-        warm=warm,
-        watched=watched,
-    )
-    seconds = time.perf_counter() - started
+    model, seconds = timed.fit(split.train, order, warm, on_epoch)
     manifest = Manifest(
         kind="model",
         id=training.model_version(split.matrix_id, order, libraries(), warmed_from),
@@ -144,14 +130,14 @@ def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[t
     """
     model = load(folder)
     rated = _rated(source, user_id) if source else {}
-    user = model.user_index.get(user_id)
-    if user is None and not rated:
+    row = model.user_index.get(user_id)
+    if row is None and not rated:
         there = f"{source} holds no rating of theirs" if source else "--seen can bring ratings of theirs"
         raise BadInput(f"the model in {folder} does not know user {user_id[:40]!r}, and {there}")
-    known = model.fold_in((), rated) if user is None else user
+    user = model.fold_in((), rated) if row is None else row
     without = np.array([model.movie_index.get(movie, -1) for movie in rated], dtype=np.int64)
-    ratings = model.ratings(known)
-    return [(model.movies[place], float(ratings[place])) for place in best(model.scores(known), n, without)]
+    ratings = model.ratings(user)
+    return [(model.movies[place], float(ratings[place])) for place in best(model.scores(user), n, without)]
 
 
 def _rated(source: Path, user_id: str) -> dict[str, float]:

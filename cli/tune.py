@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import optuna
+import pyarrow as pa
 import yaml
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -20,9 +21,9 @@ from functions.build_matrix import core as building
 from functions.build_matrix import gather
 from functions.evaluate_offline.core import rmse_on
 from functions.train import core
-from functions.train.parent import die_with_parent
 from shared import accuracy
 from shared.adapters.files import read_yaml
+from shared.adapters.processes import die_with_parent
 from shared.errors import BadInput
 from shared.events import Algorithm
 from shared.matrix import Split
@@ -59,7 +60,7 @@ class Fold(NamedTuple):
 def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str, Any]:
     """Search, write the winner to a YAML file, return it with its errors beside those of others. Raises: BadInput."""
     others = core.parameters(read_yaml(params)) if params.exists() else {}
-    newest = _fold(plan, 1.0, HELD_BACK)
+    newest = _fold(plan, read_ratings(plan.ratings), 1.0, HELD_BACK)
     matrix_id = newest.split.matrix_id
     study = _study(plan, matrix_id, plan.seed)
     if not study.trials:
@@ -104,7 +105,8 @@ def _search(plan: Plan, matrix_id: str, seed: int) -> None:
     """Run trials until there are enough, together with other processes."""
     study = _study(plan, matrix_id, seed)
     tenth = (1 - HELD_BACK) / 10
-    folds = [_fold(plan, (1 - HELD_BACK) * share + tenth, tenth) for share in FOLDS]
+    ratings = read_ratings(plan.ratings)
+    folds = [_fold(plan, ratings, (1 - HELD_BACK) * share + tenth, tenth) for share in FOLDS]
     if _n_ended(study) >= plan.n_trials:
         return
     study.optimize(
@@ -142,14 +144,12 @@ def _n_ended(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=_ENDED))
 
 
-def _fold(plan: Plan, until: float, newest: float) -> Fold:
+def _fold(plan: Plan, ratings: pa.Table, until: float, newest: float) -> Fold:
     """Return the oldest `until` of the ratings, the newest of them, `newest` of all, to validate with."""
-    source = plan.ratings
-    ratings = read_ratings(source).sort_by("time")
-    oldest = gather.ratings(ratings.slice(0, round(until * len(ratings))).to_batches())
+    oldest = gather.ratings(ratings.sort_by("time").slice(0, round(until * len(ratings))).to_batches())
     split = building.build(oldest, newest / until)
     if not split.train.n_ratings or not split.validation.n_ratings:
-        raise BadInput(f"{source}: {len(ratings)} ratings are too few, or all of one time, to search on")
+        raise BadInput(f"{plan.ratings}: {len(ratings)} ratings are too few, or all of one time, to search on")
     return Fold(split, core.watch(split.train, plan.seed))
 
 

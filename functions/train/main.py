@@ -1,18 +1,17 @@
 """Train: `marquee.matrix.built` in, one `marquee.model.trained` out for each algorithm."""
 
 import multiprocessing
-import time
 from concurrent.futures import ProcessPoolExecutor
 
-from functions.train import core
-from functions.train.parent import die_with_parent
+from functions.train import core, timed
 from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.files import read_yaml
+from shared.adapters.processes import die_with_parent
 from shared.artifacts import Manifest, libraries
 from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
-from shared.matrix import RatingMatrix, Split
+from shared.matrix import Split
 from shared.model import FactorModel
 from shared.settings import cores
 
@@ -72,7 +71,9 @@ def train(
     """Fit one model in a process of its own, so that this one stays alive to its probes, and store it."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
         try:
-            model, seconds = pool.submit(fit, split.train, order, warm_model(order.algorithm, base, deps)).result()
+            model, seconds = pool.submit(
+                timed.fit, split.train, order, warm_model(order.algorithm, base, deps)
+            ).result()
         except core.Diverged as error:
             raise BadEvent(f"{order.algorithm} on matrix {split.matrix_id}: {error}") from error
     manifest = deps.manifest(
@@ -94,24 +95,6 @@ def train(
 def warm_model(algorithm: Algorithm, base: str | None, deps: bootstrap.Deps) -> FactorModel | None:
     """Return the model to start from, every file checked."""
     return FactorModel.from_files(deps.artifacts.get(keys.model(algorithm, base)).files) if base else None
-
-
-def fit(ratings: RatingMatrix, order: core.Order, warm: FactorModel | None) -> tuple[FactorModel, float]:
-    """Return the model and the seconds of the fit alone, compiled code loaded before."""
-    core.ready(order.engine)
-    watched = core.watch(ratings, order.seed)
-    started = time.perf_counter()
-    model = core.fit(
-        ratings,
-        order.algorithm,
-        order.parameters,
-        order.seed,
-        engine=order.engine,
-        n_threads=order.n_threads,
-        warm=warm,
-        watched=watched,
-    )
-    return model, time.perf_counter() - started
 
 
 def stored(algorithm: Algorithm, version: str, deps: bootstrap.Deps) -> bool:

@@ -1,4 +1,4 @@
-"""What a process that fits for another one owes it."""
+"""What a process that works for another one owes it."""
 
 import multiprocessing
 import os
@@ -6,7 +6,7 @@ import threading
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it is gone, so that no fit runs for nobody."""
+    """End this process when the one that started it is gone, so that nothing runs for nobody."""
 
     def watch() -> None:
         parent = multiprocessing.parent_process()

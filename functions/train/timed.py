@@ -1,0 +1,33 @@
+"""A fit with its seconds: the fit alone, its compiled code loaded and what any engine needs besides found before."""
+
+import time
+
+from functions.train import core
+from shared.matrix import RatingMatrix
+from shared.model import FactorModel
+from shared.watching import Watched
+
+
+def fit(
+    ratings: RatingMatrix,
+    order: core.Order,
+    warm: FactorModel | None = None,
+    on_epoch: core.OnEpoch = lambda _epoch, _rmse: None,
+    watched: Watched | None = None,
+) -> tuple[FactorModel, float]:
+    """Return what `core.fit` does for an order, and the seconds that it took."""
+    core.ready(order.engine)
+    watched = watched or core.watch(ratings, order.seed)
+    started = time.perf_counter()
+    model = core.fit(
+        ratings,
+        order.algorithm,
+        order.parameters,
+        order.seed,
+        on_epoch,
+        engine=order.engine,
+        n_threads=order.n_threads,
+        warm=warm,
+        watched=watched,
+    )
+    return model, time.perf_counter() - started
