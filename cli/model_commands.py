@@ -51,7 +51,7 @@ def train(
         Path | None, typer.Option(help="The folder of a model to start from; a third of the passes are made.")
     ] = None,
     n_threads: Annotated[
-        int, typer.Option(min=0, max=256, help="Threads, 0 for all cores. As many give the same model bit by bit.")
+        int, typer.Option(min=0, max=64, help="Threads, 0 for all cores. As many give the same model bit by bit.")
     ] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -61,6 +61,8 @@ def train(
 
     Example: marquee train --ratings data/movielens-small/ratings.csv.gz --algorithm svd --model /tmp/svd
     """
+    if warm_from and n_factors is None and params is None:
+        n_factors = offline.load(warm_from).item_factors.shape[1]
     given = {"n_factors": n_factors, "n_epochs": n_epochs, "lr": lr, "reg": reg, "patience": patience}
     changes = {name: value for name, value in given.items() if value is not None}
     parameters = offline.parameters(algorithm, params, changes)
@@ -74,10 +76,10 @@ def train(
 def tune(
     ratings: RatingsFile,
     algorithm: Annotated[Algorithm | None, typer.Option(help="The algorithm; both if not given.")] = None,
-    n_trials: Annotated[int, typer.Option(min=1, help="Trials in all, those of an earlier run included.")] = 200,
+    n_trials: Annotated[int, typer.Option(min=1, help="Trials in all, a few more when several run at once.")] = 200,
     params: Annotated[Path, typer.Option(help="The YAML file to write the winners to.")] = Path("params.yaml"),
     study: Annotated[Path, typer.Option(help="Where trials are kept, to go on after a stop.")] = Path("tune.journal"),
-    n_jobs: Annotated[int, typer.Option(min=0, max=256, help="Trials at once, 0 for one a core.")] = 0,
+    n_jobs: Annotated[int, typer.Option(min=0, max=64, help="Trials at once, 0 for one a core.")] = 0,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The seed of the fits and of the search.")] = 0,
     as_json: AsJson = False,
 ) -> None:

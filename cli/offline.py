@@ -28,7 +28,10 @@ from shared.model import FactorModel, best
 
 def parameters(algorithm: Algorithm, source: Path | None, changes: Mapping[str, Any]) -> training.Parameters:
     """Return the parameters of an algorithm in a YAML file, the defaults without one, changed. Raises: BadInput."""
-    known = training.parameters(read_yaml(source)) if source else training.DEFAULTS
+    try:
+        known = training.parameters(read_yaml(source)) if source else training.DEFAULTS
+    except BadInput as error:
+        raise BadInput(f"{source}: {error}") from error
     if algorithm not in known:
         raise BadInput(f"{source}: no parameters for {algorithm}")
     return training.parameters({algorithm: known[algorithm].as_dict() | dict(changes)})[algorithm]
@@ -40,10 +43,12 @@ def train(
     """Fit a model to all ratings of a file, store it in a folder, return what the manifest says. Raises: BadInput."""
     split = _split(files.read_ratings(source))
     warm, warmed_from = (load(warm_from), _manifest(warm_from).id) if warm_from else (None, None)
+    model_id = training.model_version(split.matrix_id, order, libraries(), warmed_from)
+    _refuse_occupied(folder, model_id)
     model, seconds = timed.fit(split.train, order, warm, on_epoch)
     manifest = Manifest(
         kind="model",
-        id=training.model_version(split.matrix_id, order, libraries(), warmed_from),
+        id=model_id,
         created_at=datetime.now(UTC).isoformat(),
         made_from=source.name,
         warmed_from=warmed_from,
@@ -55,10 +60,26 @@ def train(
     try:
         stored = ArtifactStore(DirectoryStore(folder)).put(".", model.to_files(), manifest)
     except Conflict:
-        raise BadInput(f"{folder} holds another model already; choose another folder, or remove it") from None
+        raise _occupied(folder) from None
     except OSError as error:
         raise BadInput(f"{folder}: {error}") from error
     return {"model": str(folder), "id": stored.id, **stored.parameters, **stored.metrics}
+
+
+def _refuse_occupied(folder: Path, model_id: str) -> None:
+    """Say before a long fit that its model will have no place."""
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is not a folder")
+    try:
+        standing = ArtifactStore(DirectoryStore(folder)).manifest(".").id
+    except (NotFound, Corrupt, OSError):
+        return
+    if standing != model_id:
+        raise _occupied(folder)
+
+
+def _occupied(folder: Path) -> BadInput:
+    return BadInput(f"{folder} holds another model already; choose another folder, or remove it")
 
 
 def _split(ratings: pa.Table) -> Split:

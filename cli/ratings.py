@@ -73,8 +73,12 @@ def _read(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> pa
             convert_options=csv.ConvertOptions(column_types=_TYPES, strings_can_be_null=False),
             parse_options=csv.ParseOptions(newlines_in_values=True),
         )
-    except (pa.ArrowException, OSError) as error:
+        names = table.column_names
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: {error}") from error
+    twice = [name for name in {*needed, *optional} if names.count(name) > 1]
+    if twice:
+        raise BadInput(f"{path}: column {twice[0]} stands there twice")
     missing = [name for name in needed if name not in table.column_names]
     if missing:
         raise BadInput(f"{path}: no column {', '.join(missing)}; it has {', '.join(table.column_names)[:200]}")
@@ -97,7 +101,7 @@ def _numbers(path: Path, table: pa.Table, name: str) -> np.ndarray:
     odd = np.flatnonzero(~np.isfinite(values) | (np.abs(values) > 1e11))
     if len(odd):
         row = int(odd[0])
-        raise _bad_cell(path, name, row, table[name][row].as_py(), "not a number of this kind")
+        raise _bad_cell(path, name, row, table[name][row].as_py(), "not a number from -1e11 to 1e11")
     numbers: np.ndarray = values
     return numbers
 

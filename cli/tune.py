@@ -1,6 +1,7 @@
 """Search parameters by predicting later ratings from earlier ones, many trials at once, with optuna."""
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -66,8 +67,14 @@ def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str,
     if not study.trials:
         default = core.DEFAULTS[plan.algorithm]
         study.enqueue_trial({**default.as_dict(), "lr_bias": default.lr})
-    with ProcessPoolExecutor(plan.n_jobs, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
-        _wait([pool.submit(_search, plan, matrix_id, plan.seed + job) for job in range(plan.n_jobs)], study, on_trial)
+    with ProcessPoolExecutor(plan.n_jobs, multiprocessing.get_context("spawn"), initializer=_begin) as pool:
+        searches = [pool.submit(_search, plan, matrix_id, plan.seed + job) for job in range(plan.n_jobs)]
+        try:
+            _wait(searches, study, on_trial)
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
     if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         raise BadInput(f"{plan.ratings}: every trial diverged")
     rounded = {
@@ -91,14 +98,23 @@ def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str,
     }
 
 
+def _begin() -> None:
+    """Leave an interruption to the process that asked for the search, and end with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()
+
+
 def _study(plan: Plan, matrix_id: str, seed: int) -> optuna.Study:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(str(plan.study))),
-        sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
-        study_name=f"{plan.algorithm} on {matrix_id}",
-        load_if_exists=True,
-    )
+    try:
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(plan.study))),
+            sampler=optuna.samplers.TPESampler(seed=seed, multivariate=True),
+            study_name=f"{plan.algorithm} on {matrix_id}",
+            load_if_exists=True,
+        )
+    except (OSError, ValueError, AssertionError, LookupError, TypeError) as error:  # whatever a foreign file provokes
+        raise BadInput(f"{plan.study}: not a study of `marquee tune`, or not to be written; choose another") from error
 
 
 def _search(plan: Plan, matrix_id: str, seed: int) -> None:

@@ -39,7 +39,7 @@ class Settings(BaseModel):
 
     params_file: Path = Path("params.yaml")
     train_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    train_threads: Annotated[int, Field(ge=0, le=256)] = 0
+    train_threads: Annotated[int, Field(ge=0, le=64)] = 0
     warm_start: bool = True
     rmse_margin: float = 0.0
 
@@ -83,5 +83,5 @@ class Settings(BaseModel):
 
 
 def cores() -> int:
-    """Return how many cores this process may use, at most 256."""
-    return min(len(os.sched_getaffinity(0)), 256)
+    """Return how many cores this process may use, at most 64."""
+    return min(len(os.sched_getaffinity(0)), 64)

@@ -56,7 +56,8 @@ def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, c
     """Take a step for every rating once. Raises: Diverged."""
     lr, lr_bias = parameters.steps(epoch)
     keep, keep_bias = 1 - lr * parameters.reg, 1 - lr_bias * parameters.reg
-    decays = (keep**layout.n_ratings).astype(np.float32)
+    with np.errstate(over="ignore"):  # what overflows is refused below
+        decays = (keep**layout.n_ratings).astype(np.float32)
     implicit, n = state.implicit, layout.n_groups
     steps = (lr, 2.0 if implicit else 1.0, keep, lr_bias, keep_bias)
 

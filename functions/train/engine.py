@@ -102,7 +102,9 @@ class Diverged(BadInput):
 def refuse_infinite(parameters: Parameters, when: str, *arrays: Floats | None) -> None:
     """Raise Diverged if any number of the arrays is not finite."""
     if not all(np.isfinite(array).all() for array in arrays if array is not None):
-        raise Diverged(f"descent diverged {when}: lr {parameters.lr:g} is too large for these ratings")
+        raise Diverged(
+            f"descent diverged {when}: lr {parameters.lr:g} or reg {parameters.reg:g} is too large for these ratings"
+        )
 
 
 class Warm(NamedTuple):

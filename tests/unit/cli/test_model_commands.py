@@ -159,3 +159,42 @@ def test_an_unknown_user_is_said_to_be_unknown(model, ratings):
         marquee("recommend", "stranger", "--model", model)
     with pytest.raises(BadInput, match=r"ratings\.csv holds no rating of theirs"):
         marquee("recommend", "stranger", "--model", model, "--seen", ratings)
+
+
+@pytest.mark.parametrize(
+    ("header", "why"),
+    [(b"user_id,user_id,movie_id,rating", "user_id stands there twice"), (b"user_id,movie_id,rating,\xe9", "utf-8")],
+)
+def test_an_odd_header_is_named(tmp_path, header, why):
+    """A column twice, or a name that is not UTF-8."""
+    path = tmp_path / "odd.csv"
+    path.write_bytes(header + b"\n1,1,2,3\n")
+    with pytest.raises(BadInput, match=why):
+        marquee("train", "--ratings", path, "--model", tmp_path / "m")
+
+
+def test_a_warm_start_takes_the_factors_of_its_start(tmp_path, ratings, model):
+    """And makes a third of the passes; the manifest names the start."""
+    report = json.loads(
+        marquee("train", "--ratings", ratings, "--model", tmp_path / "w", "--warm-from", model, "--json")
+    )
+    assert (report["n_factors"], report["n_epochs"]) == (4, 6)
+    manifest = json.loads((tmp_path / "w" / "manifest.json").read_text())
+    assert manifest["warmed_from"] == json.loads((model / "manifest.json").read_text())["id"]
+
+
+def test_a_place_for_the_model_is_looked_for_before_the_fit(tmp_path, ratings, monkeypatch):
+    """A file in the way is found before anything is fitted."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("cli.offline.timed", None)
+    with pytest.raises(BadInput, match="not a folder"):
+        marquee("train", "--ratings", ratings, "--model", tmp_path / "file")
+
+
+def test_wrong_parameters_are_named_with_their_file(tmp_path, ratings):
+    """Not YAML, empty, or of another algorithm."""
+    path = tmp_path / "params.yaml"
+    for text, why in (("", "dictionary"), ("a: [", "params.yaml"), ("svdpp: {n_factors: 2}", "n_epochs")):
+        path.write_text(text)
+        with pytest.raises(BadInput, match=f"params.yaml: .*{why}|{why}"):
+            marquee("train", "--ratings", ratings, "--model", tmp_path / "m", "--params", path)

@@ -67,3 +67,11 @@ def test_too_few_ratings_are_named(tmp_path):
     path.write_text("user_id,movie_id,rating,timestamp\n1,a,3,5\n2,b,4,5\n")
     with pytest.raises(BadInput, match="too few"):
         tune(tmp_path, path, 1)
+
+
+@pytest.mark.parametrize("content", ["garbage\n", "[]\n", '{"op_code": 99}\n', "{}\n"])
+def test_a_file_that_is_no_study_is_named(tmp_path, ratings, content):
+    """Whatever it holds, the message says what to do."""
+    (tmp_path / "study").write_text(content)
+    with pytest.raises(BadInput, match="study: not a study"):
+        tune(tmp_path, ratings, 1)
