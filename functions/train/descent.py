@@ -62,16 +62,17 @@ def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, c
     steps = (lr, 2.0 if implicit else 1.0, keep, lr_bias, keep_bias)
 
     def descend(t: int, parts: Parts, step: int) -> None:
+        if implicit and step == 0:
+            implicit.gather(t, parts, layout, state.users)
         ratings = layout.starts[(t + step) % n], layout.movies, layout.residuals
         kernels.descend(*parts[t], *ratings, state.user_bias, state.item_bias, state.users, state.items, *steps)
+        if implicit and step == n - 1:
+            implicit.settle(t, parts, decays, state.users)
 
     for parts in layout.rounds():
-        if implicit:
-            crew(implicit.gather, parts, layout, state.users)
         for step in range(n):
             crew(descend, parts, step)
         if implicit:
-            crew(implicit.settle, parts, decays, state.users)
             crew(implicit.spread, parts, layout, decays)
     refuse_infinite(parameters, f"in pass {epoch + 1}", state.user_bias, state.item_bias)
 
