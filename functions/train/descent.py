@@ -15,7 +15,7 @@ from scipy import sparse
 from functions.train import kernels
 from functions.train.crew import Crew
 from functions.train.engine import Fitted, OnEpoch, Parameters, Warm, refuse_infinite
-from functions.train.layout import Layout, Parts, Tile, lay_out, one_tile, split
+from functions.train.layout import Layout, Parts, Tile, lay_out, one_tile, rounds_needed, split
 from functions.train.state import State
 from shared.events import Algorithm
 
@@ -37,7 +37,7 @@ def fit(
     if parameters.patience:
         ratings, held_out = split(ratings, HELD_OUT, seed)
         held_out = held_out if held_out.nnz else None
-    layout = lay_out(ratings, n_threads)
+    layout = lay_out(ratings, n_threads, rounds_needed(ratings) if algorithm == "svdpp" else 1)
     with Crew(n_threads) as crew:
         state = State.drawn(layout, algorithm, parameters, seed, crew)
         if warm:

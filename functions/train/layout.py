@@ -71,7 +71,7 @@ class Tile(NamedTuple):
     residuals: Floats
 
 
-def lay_out(ratings: sparse.csr_array, n_groups: int) -> Layout:
+def lay_out(ratings: sparse.csr_array, n_groups: int, n_rounds: int = 1) -> Layout:
     """Return the layout of a matrix's ratings; users and movies without one have no position."""
     counts = np.diff(ratings.indptr).astype(np.int64), np.bincount(ratings.indices, minlength=ratings.shape[1])
     rows, row_groups = _dealt(counts[0], n_groups)
@@ -81,9 +81,7 @@ def lay_out(ratings: sparse.csr_array, n_groups: int) -> Layout:
     starts, movies, residuals = _tiles(ratings, rows, places, blocks, mean, n_groups)
     borders = np.searchsorted(row_groups, np.arange(n_groups + 1))
     n_ratings = counts[0][rows]
-    return Layout(
-        rows, columns, mean, starts, movies, residuals, _cuts(borders, n_ratings, _n_rounds(ratings)), n_ratings
-    )
+    return Layout(rows, columns, mean, starts, movies, residuals, _cuts(borders, n_ratings, n_rounds), n_ratings)
 
 
 def one_tile(ratings: sparse.csr_array, layout: Layout) -> Tile:
@@ -144,8 +142,8 @@ def _tiles(
     return starts, movies, residuals
 
 
-def _n_rounds(ratings: sparse.csr_array) -> int:
-    """Return how many rounds a pass of SVD++ needs.
+def rounds_needed(ratings: sparse.csr_array) -> int:
+    """Return how many rounds a pass of SVD++ needs; one of SVD is a single round.
 
     The changes of user v move the sum z_u of user u by cos(u, v) = |N(u) ∩ N(v)| / √(|N(u)| |N(v)|) of what they move
     v's own. The mean of it over all pairs is Σ_j (Σ_u∈U(j) |N(u)|^-½)² / n², so rounds of R users leave R times that

@@ -45,10 +45,9 @@ def textbook(layout, state, parameters):
 
 
 @pytest.mark.parametrize("algorithm", ["svd", "svdpp"])
-def test_a_pass_is_the_textbooks(algorithm, monkeypatch):
+def test_a_pass_is_the_textbooks(algorithm):
     """Two ratings at once, and SVD++'s y_j once a user, give what Koren's steps give one by one."""
-    monkeypatch.setattr("functions.train.layout.USERS_A_ROUND", 1)
-    layout = lay_out(FEW.ratings, 1)
+    layout = lay_out(FEW.ratings, 1, n_rounds=7)
     with Crew(1) as crew:
         state = State.drawn(layout, algorithm, PARAMETERS, 3, crew)
         state.sum_up(layout, crew)
