@@ -12,7 +12,7 @@ from functions.build_matrix import core, gather
 from functions.train.engine import Parameters
 from infra.local.machine import ROOT
 from shared.matrix import RatingMatrix
-from shared.model import FactorModel
+from shared.model import FactorModel, places
 from shared.watching import Watched, Watching
 
 SAMPLE: Final = ROOT / "data/movielens-small/ratings.csv.gz"
@@ -33,8 +33,8 @@ class Parted:
 
     def rmse(self, model: FactorModel) -> float:
         """Return a model's error on the others, on the scale of the ratings."""
-        users = np.array([model.user_index.get(user, -1) for user in self.train.users])
-        movies = np.array([model.movie_index.get(movie, -1) for movie in self.train.movies])
+        users = places(self.train.users, model.user_index)
+        movies = places(self.train.movies, model.movie_index)
         return self.rmse_of(model.predict_at(users[self.rows], movies[self.columns]))
 
     def rmse_of(self, expected: NDArray[np.float32]) -> float:

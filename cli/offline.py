@@ -23,7 +23,7 @@ from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.errors import BadInput, Conflict, Corrupt, NotFound
 from shared.events import Algorithm
 from shared.matrix import Split
-from shared.model import FactorModel, best
+from shared.model import FactorModel, best, places
 
 
 def parameters(algorithm: Algorithm, source: Path | None, changes: Mapping[str, Any]) -> training.Parameters:
@@ -156,7 +156,7 @@ def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[t
         there = f"{source} holds no rating of theirs" if source else "--seen can bring ratings of theirs"
         raise BadInput(f"the model in {folder} does not know user {user_id[:40]!r}, and {there}")
     user = model.fold_in((), rated) if row is None else row
-    without = np.array([model.movie_index.get(movie, -1) for movie in rated], dtype=np.int64)
+    without = places(list(rated), model.movie_index)
     ratings = model.ratings(user)
     return [(model.movies[place], float(ratings[place])) for place in best(model.scores(user), n, without)]
 

@@ -61,7 +61,7 @@ class Fold(NamedTuple):
 def tune(plan: Plan, params: Path, on_trial: Callable[[int], None]) -> dict[str, Any]:
     """Search, write the winner to a YAML file, return it with its errors beside those of others. Raises: BadInput."""
     others = core.parameters(read_yaml(params)) if params.exists() else {}
-    newest = _fold(plan, read_ratings(plan.ratings), 1.0, HELD_BACK)
+    newest = _fold(plan, read_ratings(plan.ratings).sort_by("time"), 1.0, HELD_BACK)
     matrix_id = newest.split.matrix_id
     study = _study(plan, matrix_id, plan.seed)
     if not study.trials:
@@ -121,7 +121,7 @@ def _search(plan: Plan, matrix_id: str, seed: int) -> None:
     """Run trials until there are enough, together with other processes."""
     study = _study(plan, matrix_id, seed)
     tenth = (1 - HELD_BACK) / 10
-    ratings = read_ratings(plan.ratings)
+    ratings = read_ratings(plan.ratings).sort_by("time")
     folds = [_fold(plan, ratings, (1 - HELD_BACK) * share + tenth, tenth) for share in FOLDS]
     if _n_ended(study) >= plan.n_trials:
         return
@@ -161,8 +161,8 @@ def _n_ended(study: optuna.Study) -> int:
 
 
 def _fold(plan: Plan, ratings: pa.Table, until: float, newest: float) -> Fold:
-    """Return the oldest `until` of the ratings, the newest of them, `newest` of all, to validate with."""
-    oldest = gather.ratings(ratings.sort_by("time").slice(0, round(until * len(ratings))).to_batches())
+    """Return the oldest `until` of ratings in order of time, the newest of them, `newest` of all, to validate with."""
+    oldest = gather.ratings(ratings.slice(0, round(until * len(ratings))).to_batches())
     split = building.build(oldest, newest / until)
     if not split.train.n_ratings or not split.validation.n_ratings:
         raise BadInput(f"{plan.ratings}: {len(ratings)} ratings are too few, or all of one time, to search on")

@@ -53,6 +53,11 @@ _ALWAYS: Final = {
 }
 
 
+def places(ids: Sequence[str], index: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return the place of each id in an index, -1 for one that is not there, shape (n_ids,)."""
+    return np.fromiter((index.get(each, -1) for each in ids), dtype=np.int64, count=len(ids))
+
+
 def best(scores: Floats, n: int, without: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the places of the n highest scores, highest first, never one of `without`.
 
@@ -168,9 +173,7 @@ class FactorModel:
 
         For a user or a movie that the model does not know, its bias and factors are 0.
         """
-        rows = np.fromiter((self.user_index.get(user, -1) for user in users), dtype=np.int64, count=len(users))
-        columns = np.fromiter((self.movie_index.get(movie, -1) for movie in movies), dtype=np.int64, count=len(movies))
-        return self.predict_at(rows, columns)
+        return self.predict_at(places(users, self.user_index), places(movies, self.movie_index))
 
     def predict_at(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Floats:
         """Return the expected rating of each (row, column), shape (n_pairs,); -1 stands for an unknown one."""

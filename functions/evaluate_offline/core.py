@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from shared import accuracy
 from shared.matrix import RatingMatrix, Split
-from shared.model import FactorModel, best
+from shared.model import FactorModel, best, places
 
 K: Final = 20
 RELEVANT: Final = 4.0
@@ -63,8 +63,7 @@ def gate(report: Mapping[str, Any], standing_rmse: float | None, margin: float) 
 def _predict(
     model: FactorModel, matrix: RatingMatrix, rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    users = np.array([model.user_index.get(user, -1) for user in matrix.users], dtype=np.int64)
-    movies = np.array([model.movie_index.get(movie, -1) for movie in matrix.movies], dtype=np.int64)
+    users, movies = places(matrix.users, model.user_index), places(matrix.movies, model.movie_index)
     return model.predict_at(users[rows], movies[columns])
 
 

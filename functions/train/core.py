@@ -29,7 +29,7 @@ from shared import watching
 from shared.errors import BadInput
 from shared.events import Algorithm
 from shared.matrix import RatingMatrix
-from shared.model import FactorModel, Floats
+from shared.model import FactorModel, Floats, places
 from shared.watching import Watched
 
 __all__ = [
@@ -175,8 +175,4 @@ def _warm(model: FactorModel, train: RatingMatrix, algorithm: Algorithm, paramet
         raise BadInput(
             f"cannot start {algorithm} with {parameters.n_factors} factors from {kind} with {n_factors} factors"
         )
-    return Warm(model, _found(train.users, model.user_index), _found(train.movies, model.movie_index))
-
-
-def _found(ids: list[str], index: Mapping[str, int]) -> NDArray[np.int64]:
-    return np.fromiter((index.get(each, -1) for each in ids), dtype=np.int64, count=len(ids))
+    return Warm(model, places(train.users, model.user_index), places(train.movies, model.movie_index))

@@ -8,7 +8,7 @@ from shared import bootstrap, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.files import read_yaml
 from shared.adapters.processes import die_with_parent
-from shared.artifacts import Manifest, libraries
+from shared.artifacts import Artifact, Manifest, libraries
 from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
 from shared.matrix import Split
@@ -28,7 +28,7 @@ def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
             deps.settings.train_seed,
             deps.settings.train_threads or cores(),
         )
-        version = core.model_version(event.matrix_id, order, libraries(), base)
+        version = core.model_version(event.matrix_id, order, libraries(), base.manifest.id if base else None)
         if not stored(algorithm, version, deps):
             loaded = loaded or load(event.matrix_id, deps)
             train(version, order, base, *loaded, deps)
@@ -41,8 +41,8 @@ def load(matrix_id: str, deps: bootstrap.Deps) -> tuple[Split, Manifest]:
     return Split.from_files(matrix_id, artifact.files), artifact.manifest
 
 
-def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: bootstrap.Deps) -> str | None:
-    """Return the version of the model to start from: the standing one, if it was made from less of the lake.
+def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: bootstrap.Deps) -> Artifact | None:
+    """Return the model to start from, every file checked: the standing one, if it was made from less of the lake.
 
     For the matrix that the standing model itself was made from, as after a repeated event, it is what that one started
     from. A model with another number of factors, or one that cannot be read, is no start.
@@ -62,25 +62,24 @@ def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: 
         return None
     lake_version, parameters = artifact.manifest.lake_version, artifact.manifest.parameters
     older = lake_version is not None and lake_version < event.lake_version
-    return version if older and parameters.get("n_factors") == n_factors else None
+    return artifact if older and parameters.get("n_factors") == n_factors else None
 
 
 def train(
-    version: str, order: core.Order, base: str | None, split: Split, matrix: Manifest, deps: bootstrap.Deps
+    version: str, order: core.Order, base: Artifact | None, split: Split, matrix: Manifest, deps: bootstrap.Deps
 ) -> None:
     """Fit one model in a process of its own, so that this one stays alive to its probes, and store it."""
+    warm = FactorModel.from_files(base.files) if base else None
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
         try:
-            model, seconds = pool.submit(
-                timed.fit, split.train, order, warm_model(order.algorithm, base, deps)
-            ).result()
+            model, seconds = pool.submit(timed.fit, split.train, order, warm).result()
         except core.Diverged as error:
             raise BadEvent(f"{order.algorithm} on matrix {split.matrix_id}: {error}") from error
     manifest = deps.manifest(
         kind="model",
         id=version,
         made_from=keys.matrix(split.matrix_id),
-        warmed_from=base,
+        warmed_from=base.manifest.id if base else None,
         lake_version=matrix.lake_version,
         parameters=order.as_dict(),
         metrics={"fit_seconds": round(seconds, 4), "n_ratings": split.train.n_ratings},
@@ -88,13 +87,12 @@ def train(
     deps.artifacts.put(keys.model(order.algorithm, version), model.to_files(), manifest)
     telemetry.FIT_SECONDS.labels(order.algorithm).set(seconds)
     deps.log.info(
-        "model_trained", algorithm=order.algorithm, model=version, warmed_from=base, fit_seconds=round(seconds, 2)
+        "model_trained",
+        algorithm=order.algorithm,
+        model=version,
+        warmed_from=manifest.warmed_from,
+        fit_seconds=round(seconds, 2),
     )
-
-
-def warm_model(algorithm: Algorithm, base: str | None, deps: bootstrap.Deps) -> FactorModel | None:
-    """Return the model to start from, every file checked."""
-    return FactorModel.from_files(deps.artifacts.get(keys.model(algorithm, base)).files) if base else None
 
 
 def stored(algorithm: Algorithm, version: str, deps: bootstrap.Deps) -> bool:
