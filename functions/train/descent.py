@@ -2,7 +2,7 @@
 
 Minimised is Σ (r - r̂)² + reg (b_u² + b_i² + |p_u|² + |q_i|² [+ Σ_j∈N(u) |y_j|²]) over the ratings, with r̂ as in
 `shared.model`; the steps are those of Koren, Bell, Volinsky, IEEE Computer 2009 (SVD) and Koren, KDD 2008 (SVD++),
-rating after rating, user after user; changes to the y_j wait for the end of a round of users (`layout.SHARED`). The
+two ratings of a user at a time, user after user; changes to the y_j wait for the end of a round of users (`layout.SHARED`). The
 same ratings, parameters, seed and number of threads give the same bytes.
 """
 
@@ -56,9 +56,9 @@ def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, c
     """Take a step for every rating once. Raises: Diverged."""
     lr, lr_bias = parameters.steps(epoch)
     keep, keep_bias = 1 - lr * parameters.reg, 1 - lr_bias * parameters.reg
-    with np.errstate(over="ignore"):  # what overflows is refused below
-        decays = (keep**layout.n_ratings).astype(np.float32)
     implicit, n = state.implicit, layout.n_groups
+    if implicit:
+        implicit.begin(keep, layout.n_ratings)
     steps = (lr, 2.0 if implicit else 1.0, keep, lr_bias, keep_bias)
 
     def descend(t: int, parts: Parts, step: int) -> None:
@@ -67,13 +67,13 @@ def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, c
         ratings = layout.starts[(t + step) % n], layout.movies, layout.residuals
         kernels.descend(*parts[t], *ratings, state.user_bias, state.item_bias, state.users, state.items, *steps)
         if implicit and step == n - 1:
-            implicit.settle(t, parts, decays, state.users)
+            implicit.settle(t, parts, state.users)
 
     for parts in layout.rounds():
         for step in range(n):
             crew(descend, parts, step)
         if implicit:
-            crew(implicit.spread, parts, layout, decays)
+            crew(implicit.spread, parts, layout)
     refuse_infinite(parameters, f"in pass {epoch + 1}", state.user_bias, state.item_bias)
 
 

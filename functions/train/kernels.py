@@ -11,6 +11,7 @@ from typing import Any, Final
 import llvmlite.binding
 import numpy as np
 from numba import njit
+from numba.core.compiler import Compiler
 from numpy.typing import NDArray
 
 from shared.model import Floats
@@ -25,19 +26,77 @@ llvmlite.binding.set_option("marquee", "-force-vector-interleave=1")
 
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
-_FAST: Final = {"reassoc", "contract", "nsz"}  # sums in any order, but NaN and infinity as they are
+_EXACT: Final = frozenset({"contract", "nsz"})
+
+_SUMS: Final = _EXACT | {"reassoc"}  # sums in any order, but NaN and infinity as they are
 
 
-def _compiled(signature: str) -> Callable[[Callable[..., Any]], Any]:
+def _compiled(signature: str, fast: frozenset[str] = _SUMS) -> Callable[[Callable[..., Any]], Any]:
     compiled: Callable[[Callable[..., Any]], Any] = njit(
-        signature, fastmath=_FAST, nogil=True, error_model="numpy", cache=True
+        signature, fastmath=set(fast), nogil=True, error_model="numpy", cache=True
     )
     return compiled
 
 
+class _Apart(Compiler):
+    """Compile for arrays that do not overlap, so that the vectors' loop is not preceded by a search for overlaps."""
+
+    def define_pipelines(self) -> Any:
+        self.state.flags.noalias = True
+        return super().define_pipelines()
+
+
+def _inlined(fast: frozenset[str]) -> Callable[[Callable[..., Any]], Any]:
+    inlined: Callable[[Callable[..., Any]], Any] = njit(
+        fastmath=set(fast), nogil=True, error_model="numpy", forceinline=True, pipeline_class=_Apart
+    )
+    return inlined
+
+
+@_inlined(_SUMS)
+def product(w: Floats, q: Floats) -> Any:
+    """Return w · q."""
+    wq = np.float32(0)
+    for x in range(len(w)):
+        wq += w[x] * q[x]
+    return wq
+
+
+@_inlined(_SUMS)
+def products(w: Floats, q: Floats, r: Floats) -> Any:
+    """Return w · q and w · r."""
+    wq = np.float32(0)
+    wr = np.float32(0)
+    for x in range(len(w)):
+        wq += w[x] * q[x]
+        wr += w[x] * r[x]
+    return wq, wr
+
+
+@_inlined(_EXACT)
+def step(w: Floats, q: Floats, keep: float, s: float, u: float) -> None:
+    """Set w ← keep w + u q and q ← keep q + s w."""
+    for x in range(len(w)):
+        w0, q0 = w[x], q[x]
+        w[x] = keep * w0 + u * q0
+        q[x] = keep * q0 + s * w0
+
+
+@_inlined(_EXACT)
+def steps(w: Floats, q: Floats, r: Floats, keep: float, s: float, t: float, u: float, v: float) -> None:
+    """Set w ← keep² w + u q + v r, q ← keep q + s w and r ← keep r + t w."""
+    keep_both = keep * keep
+    for x in range(len(w)):
+        w0, q0, r0 = w[x], q[x], r[x]
+        w[x] = keep_both * w0 + u * q0 + v * r0
+        q[x] = keep * q0 + s * w0
+        r[x] = keep * r0 + t * w0
+
+
 @_compiled(
     "void(int64, int64, int64[::1], int32[::1], float32[::1], float32[::1], float32[::1], float32[:,::1],"
-    " float32[:,::1], float32, float32, float32, float32, float32)"
+    " float32[:,::1], float32, float32, float32, float32, float32)",
+    _EXACT,
 )
 def descend(
     first: int,
@@ -61,15 +120,13 @@ def descend(
         b_u ← keep_bias b_u + lr_bias e        w_u ← keep w_u + gain lr e q_i
         b_i ← keep_bias b_i + lr_bias e        q_i ← keep q_i + lr e w_u         keep = 1 - lr reg
 
-    Two ratings of a user are done in one pass over their rows, exactly as if one after the other: the second's product
-    follows from products taken before the first step, w' · r = keep (w · r) + gain lr e (q · r), so every row
-    is read and written once for two ratings less.
+    Two ratings of a user are one step of their factors, a batch of two: every row is read and written once for two
+    ratings less, and the processor waits for one product instead of two.
 
     Args: starts: shape (n_users + 1,), where each user's ratings begin in `movies` and `residuals` (r - μ);
     users, items: shape (n, n_lanes). The bias and factors of the users are w_u = p_u for SVD with gain 1; for SVD++
     w_u = p_u + z_u with gain 2, see `settle`.
     """
-    n_lanes = users.shape[1]
     for user in range(np.uint64(first), np.uint64(last)):
         w = users[user]
         bias = user_bias[user]
@@ -80,42 +137,25 @@ def descend(
             j = np.uint64(movies[at + 1])
             q = items[i]
             r = items[j]
-            wq = np.float32(0)
-            wr = np.float32(0)
-            qr = np.float32(0)
-            for x in range(n_lanes):
-                wq += w[x] * q[x]
-                wr += w[x] * r[x]
-                qr += q[x] * r[x]
+            wq, wr = products(w, q, r)
             error = residuals[at] - (bias + item_bias[i] + wq)
             s = lr * error
             bias = keep_bias * bias + lr_bias * error
             item_bias[i] = keep_bias * item_bias[i] + lr_bias * error
-            error = residuals[at + 1] - (bias + item_bias[j] + keep * wr + gain * s * qr)
+            error = residuals[at + 1] - (bias + item_bias[j] + wr)
             t = lr * error
             bias = keep_bias * bias + lr_bias * error
             item_bias[j] = keep_bias * item_bias[j] + lr_bias * error
-            for x in range(n_lanes):
-                w0, q0, r0 = w[x], q[x], r[x]
-                w1 = keep * w0 + gain * s * q0
-                q[x] = keep * q0 + s * w0
-                r[x] = keep * r0 + t * w1
-                w[x] = keep * w1 + gain * t * r0
+            steps(w, q, r, keep, s, t, gain * s, gain * t)
             at += 2
         if at < end:
             i = np.uint64(movies[at])
             q = items[i]
-            wq = np.float32(0)
-            for x in range(n_lanes):
-                wq += w[x] * q[x]
-            error = residuals[at] - (bias + item_bias[i] + wq)
+            error = residuals[at] - (bias + item_bias[i] + product(w, q))
             s = lr * error
             bias = keep_bias * bias + lr_bias * error
             item_bias[i] = keep_bias * item_bias[i] + lr_bias * error
-            for x in range(n_lanes):
-                w0, q0 = w[x], q[x]
-                w[x] = keep * w0 + gain * s * q0
-                q[x] = keep * q0 + s * w0
+            step(w, q, keep, s, gain * s)
         user_bias[user] = bias
 
 

@@ -112,19 +112,30 @@ def _kept(ratings: sparse.csr_array, wanted: NDArray[np.bool_]) -> sparse.csr_ar
 def _dealt(counts: Ints, n_groups: int) -> tuple[Ints, NDArray[np.int32]]:
     """Return those with ratings, group after group, and the group of each, groups with about as many ratings."""
     present = np.flatnonzero(counts)
-    by_count = np.argsort(-counts[present], kind="stable")
+    by_count = np.argsort(_narrow(counts.max(initial=0) - counts[present]), kind="stable")
     lap, seat = np.divmod(np.arange(len(present)), n_groups)
     groups = np.empty(len(present), dtype=np.int32)
     groups[by_count] = np.where(lap % 2 == 0, seat, n_groups - 1 - seat)
-    order = np.argsort(groups, kind="stable")
+    order = np.argsort(_narrow(groups), kind="stable")
     return present[order], groups[order]
 
 
+def _narrow(numbers: Ints | NDArray[np.int32]) -> NDArray[np.unsignedinteger]:
+    """Return numbers of at least 0 in the narrowest type: up to 16 bits are sorted in linear time."""
+    return numbers.astype(np.min_scalar_type(numbers.max(initial=0)))
+
+
 def _places(columns: Ints, n_columns: int) -> NDArray[np.int32]:
-    """Return the position of each of a matrix's columns, -1 if it has none."""
+    """Return the position of each of a matrix's columns, or rows, -1 if it has none."""
     places = np.full(n_columns, -1, dtype=np.int32)
     places[columns] = np.arange(len(columns), dtype=np.int32)
     return places
+
+
+def in_order(indices: Ints) -> NDArray[np.int32]:
+    """Return the positions in the order of their rows or columns, as `argsort`, in linear time."""
+    places = _places(indices, indices.max() + 1)
+    return places[places >= 0]
 
 
 def _tiles(

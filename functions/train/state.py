@@ -8,33 +8,41 @@ import numpy as np
 from functions.train import kernels
 from functions.train.crew import Crew
 from functions.train.engine import Fitted, Parameters, Warm
-from functions.train.layout import Ints, Layout, Parts
+from functions.train.layout import Ints, Layout, Parts, in_order
 from shared.events import Algorithm
 from shared.model import Floats
 
 
 @dataclass
 class Implicit:
-    """What SVD++ has besides: `factors` y_j, and for each user `explicit` p_u, `sums` z_u and `norms` |N(u)|^-½."""
+    """What SVD++ has besides: `factors` y_j, and for each user `explicit` p_u, `sums` z_u, `norms` |N(u)|^-½ and
+    `decays`, what a pass leaves of a factor that has no other part in it.
+    """
 
     factors: Floats
     explicit: Floats
     sums: Floats
     norms: Floats
+    decays: Floats
+
+    def begin(self, keep: float, n_ratings: Ints) -> None:
+        """Begin a pass of which each rating leaves `keep` of a factor."""
+        with np.errstate(over="ignore"):  # what overflows is refused after the pass
+            self.decays[:] = keep**n_ratings
 
     def gather(self, t: int, parts: Parts, layout: Layout, users: Floats) -> None:
         """Make z_u and w_u of the users of thread t from p_u and the y_j as they stand."""
         tables = self.norms, self.factors, self.explicit, self.sums
         kernels.gather(*parts[t], layout.starts, layout.movies, *tables, users)
 
-    def settle(self, t: int, parts: Parts, decays: Floats, users: Floats) -> None:
+    def settle(self, t: int, parts: Parts, users: Floats) -> None:
         """Bring what descent did to w_u to p_u of the users of thread t, and leave in `sums` what it does to y_j."""
-        kernels.settle(*parts[t], self.norms, decays, users, self.explicit, self.sums)
+        kernels.settle(*parts[t], self.norms, self.decays, users, self.explicit, self.sums)
 
-    def spread(self, t: int, parts: Parts, layout: Layout, decays: Floats) -> None:
+    def spread(self, t: int, parts: Parts, layout: Layout) -> None:
         """Bring what `settle` left to the y_j of block t."""
         for part in parts:
-            kernels.spread(*part, layout.starts[t], layout.movies, decays, self.sums, self.factors)
+            kernels.spread(*part, layout.starts[t], layout.movies, self.decays, self.sums, self.factors)
 
 
 @dataclass
@@ -67,7 +75,7 @@ class State:
         users, items, implicit = by_chance(layout.rows, 0), by_chance(layout.columns, 1), None
         if algorithm == "svdpp":
             norms = (layout.n_ratings**-0.5).astype(np.float32)
-            implicit = Implicit(by_chance(layout.columns, 2), users, _rows(n_users, n), norms)
+            implicit = Implicit(by_chance(layout.columns, 2), users, _rows(n_users, n), norms, np.ones_like(norms))
             users = _rows(n_users, n)
         return cls(np.zeros(n_users, np.float32), np.zeros(n_movies, np.float32), users, items, implicit)
 
@@ -95,7 +103,7 @@ class State:
 
     def ordered(self, layout: Layout, n_factors: int) -> Fitted:
         """Return the model in the order of the matrix, without the padding."""
-        by_row, by_column = np.argsort(layout.rows), np.argsort(layout.columns)
+        by_row, by_column = in_order(layout.rows), in_order(layout.columns)
         return Fitted(
             rows=layout.rows[by_row],
             columns=layout.columns[by_column],

@@ -1,4 +1,4 @@
-"""The compiled loops beside the textbook, rating by rating in double precision."""
+"""The compiled loops beside the textbook, step by step in double precision."""
 
 import subprocess
 import sys
@@ -19,9 +19,10 @@ FEW = random_matrix(n_users=7, n_movies=9, share=0.6)
 
 
 def textbook(layout, state, parameters):
-    """Return one pass of Koren's per-rating steps: b_u, b_i, w, q, in the order of a layout of one group."""
+    """Return one pass of Koren's steps, two ratings of a user a step: b_u, b_i, w, q, for a layout of one group."""
     lr, lr_bias = parameters.steps(0)
     reg, n = parameters.reg, parameters.n_factors
+    keep = 1 - lr * reg
     bu, bi, q = (each.astype(float) for each in (state.user_bias, state.item_bias, state.items[:, :n]))
     implicit = state.implicit
     p = (implicit.explicit if implicit else state.users)[:, :n].astype(float)
@@ -30,23 +31,27 @@ def textbook(layout, state, parameters):
     mine = [layout.movies[starts[u] : starts[u + 1]] for u in range(len(p))]
     for u, movies in enumerate(mine):
         norm = len(movies) ** -0.5
-        for i, residual in zip(movies, layout.residuals[starts[u] : starts[u + 1]], strict=True):
+        residuals = layout.residuals[starts[u] : starts[u + 1]]
+        for first in range(0, len(movies), 2):
             w = p[u] + norm * y[movies].sum(0)
-            error = residual - (bu[u] + bi[i] + w @ q[i])
-            bu[u] += lr_bias * (error - reg * bu[u])
-            bi[i] += lr_bias * (error - reg * bi[i])
-            p_step, q_step = lr * (error * q[i] - reg * p[u]), lr * (error * w - reg * q[i])
+            batch = slice(first, first + 2)
+            gained, kept = np.zeros(n), 1.0
+            for i, residual in zip(movies[batch], residuals[batch], strict=True):
+                error = residual - (bu[u] + bi[i] + w @ q[i])
+                bu[u] += lr_bias * (error - reg * bu[u])
+                bi[i] += lr_bias * (error - reg * bi[i])
+                gained, kept = gained + lr * error * q[i], kept * keep
+                q[i] += lr * (error * w - reg * q[i])
+            p[u] = kept * p[u] + gained
             if implicit:
-                y[movies] += lr * (error * norm * q[i] - reg * y[movies])
-            p[u] += p_step
-            q[i] += q_step
+                y[movies] = kept * y[movies] + norm * gained
     w = np.array([p[u] + len(movies) ** -0.5 * y[movies].sum(0) for u, movies in enumerate(mine)])
     return bu, bi, w, q
 
 
 @pytest.mark.parametrize("algorithm", ["svd", "svdpp"])
 def test_a_pass_is_the_textbooks(algorithm):
-    """Two ratings at once, and SVD++'s y_j once a user, give what Koren's steps give one by one."""
+    """SVD++'s y_j changed once a user give what Koren's steps give, which change them at every step."""
     layout = lay_out(FEW.ratings, 1, n_rounds=7)
     with Crew(1) as crew:
         state = State.drawn(layout, algorithm, PARAMETERS, 3, crew)
