@@ -2,8 +2,8 @@
 
 Minimised is Σ (r - r̂)² + reg (b_u² + b_i² + |p_u|² + |q_i|² [+ Σ_j∈N(u) |y_j|²]) over the ratings, with r̂ as in
 `shared.model`; the steps are those of Koren, Bell, Volinsky, IEEE Computer 2009 (SVD) and Koren, KDD 2008 (SVD++),
-two ratings of a user at a time, user after user; changes to the y_j wait for the end of a round of users (`layout.SHARED`). The
-same ratings, parameters, seed and number of threads give the same bytes.
+two ratings of a user at a time, user after user; changes to the y_j wait for the end of a round of users
+(`layout.SHARED`). The same ratings, parameters, seed and number of threads give the same bytes.
 """
 
 import copy
@@ -13,9 +13,10 @@ import numpy as np
 from scipy import sparse
 
 from functions.train import kernels
+from functions.train.compiled import LINE, tell
 from functions.train.crew import Crew
 from functions.train.engine import Fitted, OnEpoch, Parameters, Warm, refuse_infinite
-from functions.train.layout import Layout, Parts, Tile, lay_out, one_tile, rounds_needed, split
+from functions.train.layout import Ints, Layout, Parts, Tile, lay_out, one_tile, rounds_needed, split
 from functions.train.state import State
 from shared.events import Algorithm
 
@@ -59,19 +60,22 @@ def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, c
     implicit, n = state.implicit, layout.n_groups
     if implicit:
         implicit.begin(keep, layout.n_ratings)
-    steps = (lr, 2.0 if implicit else 1.0, keep, lr_bias, keep_bias)
+    model = state.user_bias, state.item_bias, state.users, state.items
+    steps = lr, 2.0 if implicit else 1.0, keep, lr_bias, keep_bias
 
-    def descend(t: int, parts: Parts, step: int) -> None:
-        if implicit and step == 0:
-            implicit.gather(t, parts, layout, state.users)
-        ratings = layout.starts[(t + step) % n], layout.movies, layout.residuals
-        kernels.descend(*parts[t], *ratings, state.user_bias, state.item_bias, state.users, state.items, *steps)
-        if implicit and step == n - 1:
+    def descend(t: int, parts: Parts, counts: Ints) -> None:
+        try:
+            if implicit:
+                implicit.gather(t, parts, layout, state.users)
+            ratings = layout.starts, layout.movies, layout.residuals
+            kernels.descend_in_turn(t, counts, *parts[t], *ratings, *model, *steps)
+        finally:
+            tell(counts, t, n)  # whatever happened, nobody waits for this thread for ever
+        if implicit:
             implicit.settle(t, parts, state.users)
 
     for parts in layout.rounds():
-        for step in range(n):
-            crew(descend, parts, step)
+        crew(descend, parts, np.zeros(n * LINE, dtype=np.int64))
         if implicit:
             crew(implicit.spread, parts, layout)
     refuse_infinite(parameters, f"in pass {epoch + 1}", state.user_bias, state.item_bias)

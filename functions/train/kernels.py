@@ -5,15 +5,13 @@ a cache line, and are float32. No kernel allocates, none holds the interpreter's
 users and movies of the tile it is given, so that several run at once without a race.
 """
 
-from collections.abc import Callable
 from typing import Any, Final
 
-import llvmlite.binding
 import numpy as np
 from numba import njit
-from numba.core.compiler import Compiler
 from numpy.typing import NDArray
 
+from functions.train.compiled import EXACT, SUMS, compiled, inlined, tell, wait_for
 from shared.model import Floats
 
 Ints = NDArray[np.int64]
@@ -21,39 +19,10 @@ Places = NDArray[np.int32]
 
 LANES: Final = 16
 
-# One vector of accumulators instead of four: rows are short, and what is left over of four is done slowly.
-llvmlite.binding.set_option("marquee", "-force-vector-interleave=1")
-
 _GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
 
-_EXACT: Final = frozenset({"contract", "nsz"})
 
-_SUMS: Final = _EXACT | {"reassoc"}  # sums in any order, but NaN and infinity as they are
-
-
-def _compiled(signature: str, fast: frozenset[str] = _SUMS) -> Callable[[Callable[..., Any]], Any]:
-    compiled: Callable[[Callable[..., Any]], Any] = njit(
-        signature, fastmath=set(fast), nogil=True, error_model="numpy", cache=True
-    )
-    return compiled
-
-
-class _Apart(Compiler):
-    """Compile for arrays that do not overlap, so that the vectors' loop is not preceded by a search for overlaps."""
-
-    def define_pipelines(self) -> Any:
-        self.state.flags.noalias = True
-        return super().define_pipelines()
-
-
-def _inlined(fast: frozenset[str]) -> Callable[[Callable[..., Any]], Any]:
-    inlined: Callable[[Callable[..., Any]], Any] = njit(
-        fastmath=set(fast), nogil=True, error_model="numpy", forceinline=True, pipeline_class=_Apart
-    )
-    return inlined
-
-
-@_inlined(_SUMS)
+@inlined(SUMS)
 def product(w: Floats, q: Floats) -> Any:
     """Return w · q."""
     wq = np.float32(0)
@@ -62,7 +31,7 @@ def product(w: Floats, q: Floats) -> Any:
     return wq
 
 
-@_inlined(_SUMS)
+@inlined(SUMS)
 def products(w: Floats, q: Floats, r: Floats) -> Any:
     """Return w · q and w · r."""
     wq = np.float32(0)
@@ -73,7 +42,7 @@ def products(w: Floats, q: Floats, r: Floats) -> Any:
     return wq, wr
 
 
-@_inlined(_EXACT)
+@inlined(EXACT)
 def step(w: Floats, q: Floats, keep: float, s: float, u: float) -> None:
     """Set w ← keep w + u q and q ← keep q + s w."""
     for x in range(len(w)):
@@ -82,7 +51,7 @@ def step(w: Floats, q: Floats, keep: float, s: float, u: float) -> None:
         q[x] = keep * q0 + s * w0
 
 
-@_inlined(_EXACT)
+@inlined(EXACT)
 def steps(w: Floats, q: Floats, r: Floats, keep: float, s: float, t: float, u: float, v: float) -> None:
     """Set w ← keep² w + u q + v r, q ← keep q + s w and r ← keep r + t w."""
     keep_both = keep * keep
@@ -93,10 +62,10 @@ def steps(w: Floats, q: Floats, r: Floats, keep: float, s: float, t: float, u: f
         r[x] = keep * r0 + t * w0
 
 
-@_compiled(
+@compiled(
     "void(int64, int64, int64[::1], int32[::1], float32[::1], float32[::1], float32[::1], float32[:,::1],"
     " float32[:,::1], float32, float32, float32, float32, float32)",
-    _EXACT,
+    EXACT,
 )
 def descend(
     first: int,
@@ -159,7 +128,46 @@ def descend(
         user_bias[user] = bias
 
 
-@_compiled(
+@compiled(
+    "void(int64, int64[::1], int64, int64, int64[:,::1], int32[::1], float32[::1], float32[::1], float32[::1],"
+    " float32[:,::1], float32[:,::1], float32, float32, float32, float32, float32)",
+    EXACT,
+)
+def descend_in_turn(
+    thread: int,
+    counts: Ints,
+    first: int,
+    last: int,
+    starts: Ints,
+    movies: Places,
+    residuals: Floats,
+    user_bias: Floats,
+    item_bias: Floats,
+    users: Floats,
+    items: Floats,
+    lr: float,
+    gain: float,
+    keep: float,
+    lr_bias: float,
+    keep_bias: float,
+) -> None:
+    """Take users `first` to `last` of a thread through all blocks of movies, as `descend` through one of them.
+
+    In step s thread t holds block (t + s) mod n. Thread t + 1 held it before, and is waited for.
+
+    Args: counts: how many steps each thread has done, all 0 before; starts: shape (n_blocks, n_users + 1).
+    """
+    n = len(starts)
+    for s in range(n):
+        wait_for(counts, (thread + 1) % n, s)
+        tile = starts[np.uint64((thread + s) % n)]
+        descend(
+            first, last, tile, movies, residuals, user_bias, item_bias, users, items, lr, gain, keep, lr_bias, keep_bias
+        )
+        tell(counts, thread, s + 1)
+
+
+@compiled(
     "void(int64, int64, int64[:,::1], int32[::1], float32[::1], float32[:,::1], float32[:,::1], float32[:,::1],"
     " float32[:,::1])"
 )
@@ -197,7 +205,7 @@ def gather(
             w[x] = p[x] + z[x]
 
 
-@_compiled("void(int64, int64, float32[::1], float32[::1], float32[:,::1], float32[:,::1], float32[:,::1])")
+@compiled("void(int64, int64, float32[::1], float32[::1], float32[:,::1], float32[:,::1], float32[:,::1])")
 def settle(first: int, last: int, norms: Floats, decays: Floats, users: Floats, explicit: Floats, sums: Floats) -> None:
     """Part what `descend` did to w_u into what it did to p_u and to every y_j of the user.
 
@@ -222,7 +230,7 @@ def settle(first: int, last: int, norms: Floats, decays: Floats, users: Floats, 
             z[x] = norm * d
 
 
-@_compiled("void(int64, int64, int64[::1], int32[::1], float32[::1], float32[:,::1], float32[:,::1])")
+@compiled("void(int64, int64, int64[::1], int32[::1], float32[::1], float32[:,::1], float32[:,::1])")
 def spread(
     first: int, last: int, starts: Ints, movies: Places, decays: Floats, changes: Floats, implicit: Floats
 ) -> None:
@@ -248,7 +256,7 @@ def mixed(state: np.uint64) -> np.uint64:
     return state ^ (state >> np.uint64(31))
 
 
-@_compiled("void(int64, int64, uint64, int64[::1], int64, float32, float32[:,::1])")
+@compiled("void(int64, int64, uint64, int64[::1], int64, float32, float32[:,::1])")
 def draw(first: int, last: int, seed: int, keys: Ints, n_factors: int, spread: float, factors: Floats) -> None:
     """Fill rows `first` to `last` with nearly normal numbers of mean 0 and standard deviation `spread`.
 
@@ -269,7 +277,7 @@ def draw(first: int, last: int, seed: int, keys: Ints, n_factors: int, spread: f
             into[x] = (np.float32(np.int64(total)) - mean) * scale
 
 
-@_compiled("void(int64[::1], int64[::1], int32[::1], int32[::1], int32[::1], int64[:,::1])")
+@compiled("void(int64[::1], int64[::1], int32[::1], int32[::1], int32[::1], int64[:,::1])")
 def count(rows: Ints, indptr: Ints, indices: Places, places: Places, blocks: Places, counts: Ints) -> None:
     """Count each user's ratings in each block of movies: `counts[block, position + 1]`, zero before.
 
@@ -282,7 +290,7 @@ def count(rows: Ints, indptr: Ints, indices: Places, places: Places, blocks: Pla
             counts[blocks[places[indices[cell]]], position + 1] += 1
 
 
-@_compiled(
+@compiled(
     "void(int64[::1], int64[::1], int32[::1], float32[::1], float32, int32[::1], int32[::1], int64[:,::1],"
     " int32[::1], float32[::1])"
 )
@@ -313,7 +321,7 @@ def deal(
             at[block] += 1
 
 
-@_compiled(
+@compiled(
     "float64(int64, int64, int64[::1], int32[::1], float32[::1], float32[::1], float32[::1], float32[:,::1],"
     " float32[:,::1])"
 )
