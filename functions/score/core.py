@@ -32,6 +32,7 @@ class Top:
 
     movies: list[str]
     scores: list[float]
+    ratings: list[float]
 
 
 def load(model: Artifact, matrix: Artifact) -> Serving:
@@ -57,10 +58,10 @@ def top_n(serving: Serving, user_id: str, n: int, exclude: Sequence[str]) -> Top
     row = model.user_index.get(user_id)
     if row is None:
         raise NotFound(f"model {serving.model_version} does not know user {user_id[:40]!r}")
-    scores = model.scores(row)
+    scores, ratings = model.scores(row), model.ratings(row)
     unwanted = np.array([model.movie_index.get(movie, -1) for movie in exclude], dtype=np.int64)
     places = best(scores, n, without=np.concatenate([serving.seen[row], unwanted]))
-    return Top([model.movies[place] for place in places], [round(float(scores[place]), 4) for place in places])
+    return Top([model.movies[place] for place in places], scores[places].tolist(), ratings[places].tolist())
 
 
 def _seen(model: FactorModel, split: Split) -> list[NDArray[np.int64]]:

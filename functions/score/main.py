@@ -73,6 +73,7 @@ async def top(request: Request) -> Response:
     answer = Recommendation(
         movies=found.movies,
         scores=found.scores,
+        ratings=found.ratings,
         rung="personal",
         model=f"{function.algorithm}@{serving.model_version}",
         revision=function.deps.settings.k_revision,
