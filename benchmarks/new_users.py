@@ -15,7 +15,8 @@ from functions.build_matrix import gather
 from functions.train import core
 from shared import accuracy
 from shared.events import ALGORITHMS, Algorithm
-from shared.model import FactorModel, best
+from shared.model import FactorModel
+from shared.ranking import best
 
 N_FOLDS, K, LIKED = 5, 20, 4.0
 REVEALED: Final = (0, 1, 5, 10, 20, "half")

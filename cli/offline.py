@@ -23,7 +23,8 @@ from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.errors import BadInput, Conflict, Corrupt, NotFound
 from shared.events import Algorithm
 from shared.matrix import Split
-from shared.model import FactorModel, best, places
+from shared.model import FactorModel, places
+from shared.ranking import best
 
 
 def parameters(algorithm: Algorithm, source: Path | None, changes: Mapping[str, Any]) -> training.Parameters:

@@ -33,6 +33,9 @@ from shared.watching import Watching
 FACTORS: Final = "factors.npz"
 
 Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+
+ALL: Final = slice(None)
 
 _ALWAYS: Final = {
     "scalars": npz.Spec("<f8", 1),
@@ -56,21 +59,6 @@ _ALWAYS: Final = {
 def places(ids: Sequence[str], index: Mapping[str, int]) -> NDArray[np.int64]:
     """Return the place of each id in an index, -1 for one that is not there, shape (n_ids,)."""
     return np.fromiter((index.get(each, -1) for each in ids), dtype=np.int64, count=len(ids))
-
-
-def best(scores: Floats, n: int, without: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the places of the n highest scores, highest first, never one of `without`.
-
-    Args: scores: shape (n_movies,); without: places, any number of times, -1 for none.
-    Returns: at most n places, fewer if fewer are left. Of equal scores the lower place comes first.
-    """
-    allowed = np.ones(len(scores), dtype=bool)
-    allowed[without[without >= 0]] = False
-    places = np.flatnonzero(allowed)
-    if len(places) > n:
-        nth = -np.partition(-scores[places], n - 1)[n - 1]
-        places = places[scores[places] >= nth]
-    return places[np.lexsort((places, -scores[places]))][:n]
 
 
 class Profile(NamedTuple):
@@ -132,39 +120,78 @@ class FactorModel:
             if not math.isfinite(rating):
                 raise ValueError(f"the rating of movie {movie[:40]!r} is {rating}, not a finite number")
         seen = self._places([*watched, *rated])
-        expected = np.zeros(self.item_factors.shape[1], dtype=np.float32)
-        if self.implicit_factors is not None and len(seen):
-            away = self.implicit_factors[seen].sum(axis=0) / np.float32(math.sqrt(len(seen))) - self.implicit_mean
-            expected = away * np.float32(len(seen) / (len(seen) + fold_in.IMPLICIT_INERTIA))
         known = {self.movie_index[movie]: rating for movie, rating in rated.items() if movie in self.movie_index}
         places = np.fromiter(known.keys(), dtype=np.int64, count=len(known))
         ratings = np.fromiter(known.values(), dtype=np.float64, count=len(known))
-        item_factors = self.item_factors[places]
-        left = ratings - self.mean - self.item_bias[places] - item_factors @ expected
-        bias, factors = fold_in.ridge(item_factors, left)
+        return self.newcomer(seen, places, ratings)
+
+    def newcomer(self, seen: Places, rated: Places, ratings: NDArray[np.float64]) -> Profile:
+        """Return what `fold_in` does, from places: of all movies seen, each once, and of those rated."""
+        expected = np.zeros(self.item_factors.shape[1], dtype=np.float32)
+        if self.implicit_factors is not None and len(seen):
+            away = self._implicit_sum(seen) - self.implicit_mean
+            expected = away * np.float32(len(seen) / (len(seen) + fold_in.IMPLICIT_INERTIA))
+        left = ratings - self.mean - self.item_bias[rated] - self.item_factors[rated] @ expected
+        bias, factors = fold_in.ridge(self.item_factors[rated], left)
         return Profile(bias, expected + factors, self.watching.taste(seen))
 
-    def ratings(self, user: int | Profile) -> Floats:
-        """Return the unclipped rating that a user, by row or folded in, would give each movie, shape (n_movies,)."""
-        profile = self._profile(user)
-        ratings: Floats = self.item_factors @ profile.factors + self.item_bias + np.float32(self.mean + profile.bias)
+    def since(
+        self, user: Profile, trained: Places, seen: Places, rated: Places, ratings: NDArray[np.float64]
+    ) -> Profile:
+        """Return a user of training as they are after what they did since.
+
+        SVD++'s implicit sum and the taste are those of all movies seen, as training would have them. Then b_u and p_u
+        move, by `shared.fold_in.ridge`, towards what new ratings leave unexplained, while what is predicted of the
+        ratings trained on shall stay as it is.
+
+        Args: trained: movies whose rating was trained on; seen: all movies seen, those too; rated: those rated since.
+        """
+        factors = user.factors
+        if self.implicit_factors is not None and len(seen) > len(trained):
+            factors = factors - self._implicit_sum(trained) + self._implicit_sum(seen)
+        bias = user.bias
+        if len(rated):
+            expected = self.item_factors[rated] @ factors + self.item_bias[rated] + (self.mean + bias)
+            kept = np.setdiff1d(trained, rated)
+            left = np.concatenate([ratings - expected, np.zeros(len(kept))])
+            more_bias, more_factors = fold_in.ridge(self.item_factors[np.concatenate([rated, kept])], left)
+            bias, factors = bias + more_bias, factors + more_factors
+        return Profile(bias, factors, self.watching.taste(seen))
+
+    def _implicit_sum(self, seen: Places) -> Floats:
+        """Return |N|^-½ Σ_j∈N y_j, zeros for who has seen nothing."""
+        if self.implicit_factors is None or not len(seen):
+            return np.zeros(self.item_factors.shape[1], dtype=np.float32)
+        total: Floats = self.implicit_factors[seen].sum(axis=0) / np.float32(math.sqrt(len(seen)))
+        return total
+
+    def ratings(self, user: int | Profile, places: Places | slice = ALL) -> Floats:
+        """Return the unclipped rating that a user, by row or folded in, would give each movie, or those at `places`."""
+        profile = self.profile(user)
+        of_user = np.float32(self.mean + profile.bias)
+        ratings: Floats = self.item_factors[places] @ profile.factors + self.item_bias[places] + of_user
         return ratings
+
+    def liking(self, ratings: Floats) -> Floats:
+        """Return the chance of a rating above the average where these are expected, Φ((r̂ - μ) / s)."""
+        liking: Floats = ndtr((ratings - np.float32(self.mean)) / np.float32(self.spread or 1))
+        return liking
 
     def scores(self, user: int | Profile) -> Floats:
         """Return what movies are ranked by for a user, by row or folded in, shape (n_movies,), from 0 to 1.
 
         It is the chance that the user's next watch is of each movie and that the user likes it, π̂ · Φ((r̂ - μ) / s).
         """
-        liking = ndtr((self.ratings(user) - np.float32(self.mean)) / np.float32(self.spread or 1))
-        scores: Floats = self.watching.chances(self._profile(user).taste) * liking
+        scores: Floats = self.watching.chances(self.profile(user).taste) * self.liking(self.ratings(user))
         return scores
 
-    def _profile(self, user: int | Profile) -> Profile:
+    def profile(self, user: int | Profile) -> Profile:
+        """Return a user by row as training left them; one folded in as they are."""
         if isinstance(user, Profile):
             return user
         return Profile(float(self.user_bias[user]), self.user_factors[user], self.user_tastes[user])
 
-    def _places(self, movies: Iterable[str]) -> NDArray[np.int64]:
+    def _places(self, movies: Iterable[str]) -> Places:
         """Return the rows of those movies that the model knows, in order, each once."""
         return np.array(sorted({self.movie_index[each] for each in movies if each in self.movie_index}), np.int64)
 

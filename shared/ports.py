@@ -64,6 +64,12 @@ class Lake(Protocol):
     def scan(self, kind: str, columns: Sequence[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
         """Yield the stored rows of a kind batch by batch, repeats included, in any order, at a version or now."""
 
+    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
+        """Return the newest version, and the rows of all kinds that were committed after `version` up to it.
+
+        The rows may repeat, and come in any order.
+        """
+
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, repeats included, without reading them."""
 

@@ -34,13 +34,12 @@ class Recommendation(BaseModel):
 
 
 class Because(BaseModel):
-    """A movie that the user watched, and what that adds to the chance and to the rating of another."""
+    """A movie that the user watched, and what that adds to the chance of another."""
 
     model_config = _exact
 
     movie: MovieId
     chance: float
-    rating: float
 
 
 class Explanation(BaseModel):

@@ -45,6 +45,8 @@ class Settings(BaseModel):
 
     channel_poll_seconds: Positive = 2.0
     algorithm: Algorithm = "svd"
+    model_version: str = ""
+    fresh_poll_seconds: Positive = 2.0
     k_revision: str = "local"
 
     score_svd_url: str = "http://127.0.0.1:8101"

@@ -29,3 +29,6 @@ SCORE_FAILED = Counter("marquee_recommend_score_failures_total", "Models that di
 EVENTS_DROPPED = Counter("marquee_events_dropped_total", "Events that found the buffer full or can never be sent")
 MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that failed a check", ["algorithm"])
 MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])
+
+FRESHNESS = Gauge("marquee_freshness_seconds", "Seconds since all that the lake held was known to this process")
+FRESH_ROWS = Counter("marquee_fresh_rows_total", "Rows of the lake that were taken in after the model's matrix")

@@ -58,6 +58,11 @@ class Watching:
         taste: Floats = away * (len(watched) / (len(watched) + self.inertia))
         return taste
 
+    def contributions(self, place: int, watched: Indices) -> Floats:
+        """Return what each watched movie adds to the chance of the one at `place`, shape (n_watched,)."""
+        each: Floats = (self.axes[watched] - self._centre) @ (self.axes[place] / (len(watched) + self.inertia))
+        return each
+
     def chances(self, taste: Floats) -> Floats:
         """Return π̂, the chance that the next watch is of each movie, shape (n_movies,).
 

@@ -41,6 +41,11 @@ def split_of(ratings: Iterable[Rating], validation_fraction: float) -> Split:
     return core.build(gathered(ratings), validation_fraction)
 
 
+def matrix_of(ratings: Iterable[Rating], validation_fraction: float) -> tuple[Split, dict[str, bytes]]:
+    """Return the split matrix of ratings, and the files of its artifact."""
+    return core.files(gathered(ratings), validation_fraction)
+
+
 def checkerboard(n: int, withheld: tuple[int, int] = (0, 0)) -> list[Rating]:
     """Return n users who give 5 to movies of their own colour and 1 to the others, all cells but one.
 

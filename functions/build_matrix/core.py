@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from functions.build_matrix.gather import Ratings
+from functions.build_matrix import past
+from functions.build_matrix.gather import Ratings, Watches
 from shared.errors import BadInput
+from shared.history import HISTORY
 from shared.matrix import RatingMatrix, Split
 
 N_POPULAR: Final = 200
@@ -26,20 +28,35 @@ def due(n_ratings: int, n_built: int, age_hours: float | None, min_new_ratings: 
     return new >= min_new_ratings or (age_hours is not None and age_hours >= max_age_hours and new > 0)
 
 
-def build(ratings: Ratings, validation_fraction: float) -> Split:
-    """Return the split matrix of the latest rating of each pair.
+def is_old(ratings: Ratings, validation_fraction: float) -> NDArray[np.bool_]:
+    """Return which ratings are to train on, shape (n,): all before a moment; those from it on are to validate with.
 
-    All ratings before a moment are to train on, all from it on to validate with, the moment chosen so that about
-    `validation_fraction` are newer. If all ratings are of one moment, none is left to validate with.
+    The moment is chosen so that about `validation_fraction` are newer. If all ratings are of one moment, none is left
+    to validate with.
+    """
+    return ratings.times < _cutoff(np.sort(ratings.times[ratings.is_latest]), validation_fraction)
+
+
+def build(ratings: Ratings, validation_fraction: float, history: bytes = b"") -> Split:
+    """Return the matrix of the latest rating of each pair, split in time; its name depends on the history too.
+
     Raises: BadInput if there are more than `MOST_CELLS`.
     """
     n = int(np.count_nonzero(ratings.is_latest))
     if n > MOST_CELLS:
         raise BadInput(f"{n} different pairs of user and movie are rated; a matrix holds at most {MOST_CELLS}")
-    cutoff = _cutoff(np.sort(ratings.times[ratings.is_latest]), validation_fraction)
-    is_old = ratings.times < cutoff
-    train, validation = (_matrix(ratings, ratings.is_latest & side) for side in (is_old, ~is_old))
-    return Split(_content_id(train, validation), train, validation, popularity(train))
+    old = is_old(ratings, validation_fraction)
+    train, validation = (_matrix(ratings, ratings.is_latest & side) for side in (old, ~old))
+    return Split(_content_id(train, validation, history), train, validation, popularity(train))
+
+
+def files(
+    ratings: Ratings, validation_fraction: float, watches: Watches = past.NOBODY
+) -> tuple[Split, dict[str, bytes]]:
+    """Return the split matrix, and all files of its artifact: what users did before it is one of them."""
+    history = past.history(ratings, is_old(ratings, validation_fraction), watches).to_bytes()
+    split = build(ratings, validation_fraction, history)
+    return split, split.to_files() | {HISTORY: history}
 
 
 def popularity(train: RatingMatrix, n: int = N_POPULAR) -> list[str]:
@@ -104,8 +121,8 @@ def _matrix(ratings: Ratings, chosen: NDArray[np.bool_]) -> RatingMatrix:
     return RatingMatrix(matrix, ratings.users, ratings.movies)
 
 
-def _content_id(train: RatingMatrix, validation: RatingMatrix) -> str:
-    digest = hashlib.sha256()
+def _content_id(train: RatingMatrix, validation: RatingMatrix, history: bytes) -> str:
+    digest = hashlib.sha256(history)
     for ids in (train.users, train.movies):
         digest.update("\n".join(ids).encode() + b"\0")
     for side in (train.ratings, validation.ratings):

@@ -67,6 +67,65 @@ def ratings(batches: Iterable[pa.RecordBatch], block_rows: int = BLOCK_ROWS) -> 
     return Ratings(users, movies, rows, columns, held["rating"], held["time"], is_latest, offsets)
 
 
+@dataclass(frozen=True)
+class Watches:
+    """Who watched what, each pair once, by user and movie; arrays of shape (n,).
+
+    `rows` and `columns` are places in `users` and `movies`, which are sorted; `times` are those of the latest minute
+    watched, microseconds since 1970, UTC.
+    """
+
+    users: list[str]
+    movies: list[str]
+    rows: NDArray[np.int32]
+    columns: NDArray[np.int32]
+    times: NDArray[np.int64]
+
+
+WATCH_COLUMNS: Final = ("user_id", "movie_id", "time")
+
+
+def watches(batches: Iterable[pa.RecordBatch], block_rows: int = BLOCK_ROWS) -> Watches:
+    """Return who watched what of batches with `WATCH_COLUMNS`; a row is a minute, and rows may repeat.
+
+    Pairs are joined whenever their number has doubled, so that twice as many as there are different ones are held.
+    Raises: Corrupt if a value is missing.
+    """
+    users, movies = _Codes(), _Codes()
+    pairs, times = np.empty(0, np.int64), np.empty(0, np.int64)
+    waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
+    n_waiting = 0
+    for block in _blocks(batches, block_rows):
+        for name in WATCH_COLUMNS:
+            if block[name].null_count:
+                raise Corrupt(f"a watch without {name}")
+        codes = users.of(block["user_id"]).astype(np.int64) << 32 | movies.of(block["movie_id"])
+        waiting.append(_latest(codes, block["time"].cast(pa.int64()).to_numpy(zero_copy_only=False)))
+        n_waiting += len(waiting[-1][0])
+        if n_waiting > max(len(pairs), block_rows):
+            pairs, times = _joined([(pairs, times), *waiting])
+            waiting, n_waiting = [], 0
+    pairs, times = _joined([(pairs, times), *waiting])
+    user_ids, rows = _sorted(users.texts, (pairs >> 32).astype(np.int32))
+    movie_ids, columns = _sorted(movies.texts, (pairs & 0xFFFFFFFF).astype(np.int32))
+    order = np.lexsort((columns, rows))
+    return Watches(user_ids, movie_ids, rows[order], columns[order], times[order])
+
+
+def _joined(
+    parts: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return _latest(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _latest(pairs: NDArray[np.int64], times: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the different pairs, sorted, and the latest time of each."""
+    order = np.argsort(pairs, kind="stable")
+    pairs, times = pairs[order], times[order]
+    firsts = np.flatnonzero(np.diff(pairs, prepend=-1))
+    return pairs[firsts], np.maximum.reduceat(times, firsts) if len(firsts) else times
+
+
 def standing(keys: Sequence[NDArray[Any]], order: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     """Return which rows stand, shape (n,): of those that are equal in all keys, the last in order.
 

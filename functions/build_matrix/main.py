@@ -22,7 +22,8 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         return
     lake_version = deps.lake.version()
     ratings = gather.ratings(deps.lake.scan("rating", gather.COLUMNS, lake_version))
-    split = core.build(ratings, settings.validation_fraction)
+    watches = gather.watches(deps.lake.scan("watch", gather.WATCH_COLUMNS, lake_version))
+    split, files = core.files(ratings, settings.validation_fraction, watches)
     statistics = core.statistics(ratings)
     manifest = deps.manifest(
         kind="matrix",
@@ -32,7 +33,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         offsets=ratings.offsets,
         metrics={**statistics, "drift": core.drift(standing.get("statistics"), statistics)},
     )
-    deps.artifacts.put(keys.matrix(split.matrix_id), split.to_files(), manifest)
+    deps.artifacts.put(keys.matrix(split.matrix_id), files, manifest)
     built = MatrixBuilt(split.matrix_id, lake_version, split.train.n_ratings)
     deps.publisher.publish(built)
     state = {

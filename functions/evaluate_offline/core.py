@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from shared import accuracy
 from shared.matrix import RatingMatrix, Split
-from shared.model import FactorModel, best, places
+from shared.model import FactorModel, places
+from shared.ranking import best
 
 K: Final = 20
 RELEVANT: Final = 4.0

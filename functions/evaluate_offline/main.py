@@ -14,7 +14,8 @@ from shared.artifacts import dumps
 from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ModelEvaluated, ModelTrained
 from shared.matrix import Split
-from shared.model import FactorModel, best
+from shared.model import FactorModel
+from shared.ranking import best
 
 REPORT = "report.json"
 NOTHING = np.zeros(0, dtype=np.int64)

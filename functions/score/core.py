@@ -1,73 +1,119 @@
-"""The best movies for a user, from one model that never changes."""
+"""The best movies for a user, from one model that never changes and what the user did since it was trained."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from shared import keys
-from shared.artifacts import Artifact
-from shared.errors import Corrupt, NotFound
-from shared.matrix import Split
-from shared.model import FactorModel, best
-from shared.recommendation import N_MOST
+from functions.score.fresh import Acts
+from functions.score.panel import elect, numbered
+from shared import explanation, keys
+from shared.artifacts import Artifact, Manifest
+from shared.errors import BadInput, Corrupt, NotFound
+from shared.history import NEWER, TRAINED, WATCHED, History
+from shared.model import FactorModel, Places, Profile, places
+from shared.ranking import Top, top
+from shared.recommendation import N_MOST, N_POPULAR, Rung
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Serving:
-    """A model, its version, and for each of its users the movies that the user had rated when it was trained.
+    """A model, its version, and what its users had done when its matrix was built.
 
-    `seen` has one array of movie indices for each user of the model.
+    `places` has for each movie of the history its place in the model, -1 if the model does not know it.
+    `lake_version` is the last that the history knows, and `built_at` when that was.
     """
 
     model_version: str
     model: FactorModel
-    seen: Sequence[NDArray[np.int64]]
+    history: History
+    places: Places
+    lake_version: int
+    built_at: str
 
 
-@dataclass(frozen=True)
-class Top:
-    """Movies, best first, with the rating that the user would give each."""
+class Known(NamedTuple):
+    """A user as they are now, how that is known, and the places of all movies they have seen, in order."""
 
-    movies: list[str]
-    scores: list[float]
-    ratings: list[float]
+    profile: Profile
+    rung: Rung
+    seen: Places
 
 
-def load(model: Artifact, matrix: Artifact) -> Serving:
+def load(model: Artifact, matrix: Manifest, history: bytes) -> Serving:
     """Return what answers requests, from a stored model and the matrix it was trained on, everything checked.
 
     Raises: Corrupt, also if the two do not belong together.
     """
     made_from = model.manifest.made_from
-    if model.manifest.kind != "model" or made_from != keys.matrix(matrix.manifest.id):
-        raise Corrupt(f"model {model.manifest.id} was made from {made_from}, not from matrix {matrix.manifest.id}")
+    if model.manifest.kind != "model" or made_from != keys.matrix(matrix.id):
+        raise Corrupt(f"model {model.manifest.id} was made from {made_from}, not from matrix {matrix.id}")
     factors = FactorModel.from_files(model.files)
-    return Serving(model.manifest.id, factors, _seen(factors, Split.from_files(matrix.manifest.id, matrix.files)))
+    past = History.from_bytes(history)
+    if not past.user_index.keys() >= factors.user_index.keys():
+        raise Corrupt("the model has users that its matrix does not have")
+    at = places(past.movies, factors.movie_index)
+    return Serving(model.manifest.id, factors, past, at, matrix.lake_version or 0, matrix.created_at)
 
 
-def top_n(serving: Serving, user_id: str, n: int, exclude: Sequence[str]) -> Top:
-    """Return the n movies with the highest expected rating that the user has neither rated nor excluded.
+def known(serving: Serving, user_id: str, acts: Acts) -> Known | None:
+    """Return what is known of a user, None if nothing is: no act with a movie that the model knows.
 
-    Raises: NotFound if the model does not know the user; ValueError if n is not from 1 to 20.
+    A user of training who did nothing since is as training left them; who did, or came later, is folded in.
+    """
+    model, past = serving.model, serving.history.of(user_id)
+    at = serving.places[past.movies]
+    trained = at[(past.kinds == TRAINED) & (at >= 0)]
+    newer = (past.kinds == NEWER) & (at >= 0)
+    rated = dict(zip(at[newer].tolist(), past.ratings[newer].tolist(), strict=True))
+    was_rated = past.kinds != WATCHED
+    stored = dict(zip(at[was_rated].tolist(), past.ratings[was_rated].tolist(), strict=True)) if acts.of else {}
+    seen = set(at[at >= 0].tolist())
+    for movie, act in acts.of.items():
+        place = model.movie_index.get(movie)
+        if place is None:
+            continue
+        seen.add(place)
+        if act.rating is not None and np.float32(act.rating) != stored.get(place):
+            rated[place] = act.rating
+    all_seen = np.array(sorted(seen), dtype=np.int64)
+    ratings = np.fromiter(rated.values(), np.float64, len(rated))
+    rated_at = np.fromiter(rated.keys(), np.int64, len(rated))
+    row = model.user_index.get(user_id)
+    if row is not None and len(all_seen) == len(trained) and not rated:
+        return Known(model.profile(row), "personal", all_seen)
+    if row is not None:
+        return Known(model.since(model.profile(row), trained, all_seen, rated_at, ratings), "folded_in", all_seen)
+    if not len(all_seen):
+        return None
+    return Known(model.newcomer(all_seen, rated_at, ratings), "folded_in", all_seen)
+
+
+def top_n(serving: Serving, user: Known, n: int, exclude: Sequence[str]) -> tuple[list[str], Top]:
+    """Return the n movies with the highest score that the user has neither seen nor excluded, and their numbers.
+
+    Raises: BadInput if n is not from 1 to 20.
     """
     if not 1 <= n <= N_MOST:
-        raise ValueError(f"n is a whole number from 1 to {N_MOST}")
+        raise BadInput(f"n is a whole number from 1 to {N_MOST}")
     model = serving.model
-    row = model.user_index.get(user_id)
-    if row is None:
-        raise NotFound(f"model {serving.model_version} does not know user {user_id[:40]!r}")
-    scores, ratings = model.scores(row), model.ratings(row)
-    unwanted = np.array([model.movie_index.get(movie, -1) for movie in exclude], dtype=np.int64)
-    places = best(scores, n, without=np.concatenate([serving.seen[row], unwanted]))
-    return Top([model.movies[place] for place in places], scores[places].tolist(), ratings[places].tolist())
+    found = top(model, user.profile, n, np.concatenate([user.seen, places(exclude, model.movie_index)]))
+    return [model.movies[place] for place in found.places], found
 
 
-def _seen(model: FactorModel, split: Split) -> list[NDArray[np.int64]]:
-    place = np.array([model.movie_index.get(movie, -1) for movie in split.train.movies], dtype=np.int64)
-    rows: Mapping[str, int] = split.train.user_index
-    if not rows.keys() >= model.user_index.keys():
-        raise Corrupt("the model has users that its matrix does not have")
-    sides = split.train, split.validation
-    return [np.concatenate([place[side.rated(rows[user])] for side in sides]) for user in model.users]
+def why(serving: Serving, user: Known, movie: str) -> explanation.Parts:
+    """Return the parts of a movie's score. Raises: NotFound if the model does not know the movie."""
+    place = serving.model.movie_index.get(movie)
+    if place is None:
+        raise NotFound(f"model {serving.model_version} does not know movie {movie[:40]!r}")
+    return explanation.parts(serving.model, user.profile, place, user.seen)
+
+
+def popular(history: History, fresh: Sequence[tuple[str, str]], n: int = N_POPULAR) -> list[str]:
+    """Return what everybody likes these days, by the history's panel and the pairs of user and movie since."""
+    voters, _ = numbered([user for user, _ in fresh], history.user_index)
+    votes, new_movies = numbered([movie for _, movie in fresh], history.movie_index)
+    voters, votes = np.concatenate([history.panel_users, voters]), np.concatenate([history.panel_movies, votes])
+    names = [*history.movies, *new_movies]
+    return [names[place] for place in elect(voters, votes, n)]

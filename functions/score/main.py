@@ -1,86 +1,105 @@
-"""Answer `GET /top/<userid>` from one immutable model, and follow the channel that says which."""
+"""Answer what a user shall watch and why, from one immutable model and what users did since it was trained."""
 
-from dataclasses import dataclass
-
+from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from functions.score import core
-from shared import bootstrap, keys, telemetry
+from functions.score.served import Score, Served
+from shared import bootstrap
 from shared.adapters.entrypoint import Once, function_app, problem, target
-from shared.adapters.follow import Follower
-from shared.errors import Corrupt, NotFound, NotReady
-from shared.recommendation import Recommendation
-
-
-@dataclass
-class Score:
-    """The deployed function: one algorithm, and the model that answers now."""
-
-    deps: bootstrap.Deps
-    refused: str | None = None
-
-    def __post_init__(self) -> None:
-        settings = self.deps.settings
-        self.algorithm = settings.algorithm
-        self.serving = Follower(f"model of {self.algorithm}", self.fetch, settings.channel_poll_seconds)
-
-    def fetch(self, held: core.Serving | None) -> core.Serving | None:
-        """Return the model that the channel names; Corrupt if it fails any check, each such model counted once."""
-        state = self.deps.channels.get(keys.score_service(self.algorithm))
-        if not state or (held and held.model_version == state.get("model_version")):
-            return held
-        try:
-            model = self.deps.artifacts.get(keys.model(self.algorithm, state["model_version"]))
-            matrix = self.deps.artifacts.get(keys.matrix(state["matrix_id"]))
-            serving = core.load(model, matrix)
-        except (Corrupt, NotFound, KeyError) as error:
-            version = str(state.get("model_version"))
-            if version != self.refused:
-                telemetry.MODEL_REFUSED.labels(self.algorithm).inc()
-            self.refused = version
-            raise Corrupt(f"{version}: {error!r}") from error
-        telemetry.MODEL_INFO.clear()
-        telemetry.MODEL_INFO.labels(self.algorithm, serving.model_version).set(1)
-        self.deps.log.info("model_loaded", algorithm=self.algorithm, model=serving.model_version)
-        return serving
-
-
-async def ready() -> None:
-    """Raise NotReady until there is a model."""
-    (await score()).serving.get()
-
+from shared.errors import BadInput, NotFound, NotReady
+from shared.explanation import explanation
+from shared.recommendation import N_MOST, Recommendation
 
 score = Once(lambda: Score(bootstrap.build("score", writes=False)))
 
 
+async def ready() -> None:
+    """Raise NotReady until there is a model."""
+    (await score()).served.get()
+
+
+def answered(error: Exception) -> Response:
+    """Return the problem that an error is."""
+    status = 404 if isinstance(error, NotFound) else 503 if isinstance(error, NotReady) else 400
+    return problem(status, str(error))
+
+
 async def top(request: Request) -> Response:
-    """Answer the best movies of a user; 404 if the model does not know the user, 503 before the first model."""
+    """Answer the best movies of a user; 404 if nothing is known of the user, 503 before the first model."""
+    function = await score()
+    query = request.query_params
+    exclude = [movie for movie in query.get("exclude", "").split(",") if movie]
+    try:
+        served, user = _user(function, request.path_params["user_id"])
+        movies, found = core.top_n(served.serving, user, _number(query.get("n", str(N_MOST))), exclude)
+    except (BadInput, NotFound, NotReady) as error:
+        return answered(error)
+    return _json(
+        Recommendation(
+            movies=movies,
+            scores=found.scores.tolist(),
+            ratings=found.ratings.tolist(),
+            rung=user.rung,
+            **function.made_by(served),
+        )
+    )
+
+
+async def explain(request: Request) -> Response:
+    """Answer why a movie stands where it does for a user; 404 if nothing is known of the user or the movie."""
+    function = await score()
+    user_id, movie = request.path_params["user_id"], request.path_params["movie_id"]
+    try:
+        served, user = _user(function, user_id)
+        parts = core.why(served.serving, user, movie)
+    except (NotFound, NotReady) as error:
+        return answered(error)
+    model = served.serving.model
+    seen = model.movie_index[movie] in user.seen
+    return _json(
+        explanation(parts, user_id, movie, model.movies, seen=seen, rung=user.rung, **function.made_by(served))
+    )
+
+
+async def popular(_: Request) -> Response:
+    """Answer what everybody likes these days; 503 before the first count."""
     function = await score()
     try:
-        serving = function.serving.get()
+        return _json(function.popular.get())
     except NotReady as error:
-        return problem(503, str(error))
-    exclude = [movie for movie in request.query_params.get("exclude", "").split(",") if movie]
+        return answered(error)
+
+
+def _user(function: Score, user_id: str) -> tuple[Served, core.Known]:
+    """Return the model that answers this request from now on, and what is known of the user."""
+    served = function.served.get()
+    user = served.user(user_id)
+    if user is None:
+        raise NotFound(f"nothing is known of user {user_id[:40]!r}")
+    return served, user
+
+
+def _number(text: str) -> int:
     try:
-        n = int(request.query_params.get("n", "20"))
-        found = core.top_n(serving, request.path_params["user_id"], n, exclude)
-    except NotFound as error:
-        return problem(404, str(error))
-    except ValueError as error:
-        return problem(400, str(error))
-    answer = Recommendation(
-        movies=found.movies,
-        scores=found.scores,
-        ratings=found.ratings,
-        rung="personal",
-        model=f"{function.algorithm}@{serving.model_version}",
-        revision=function.deps.settings.k_revision,
-    )
-    return JSONResponse(answer.model_dump())
+        return int(text)
+    except ValueError:
+        raise BadInput(f"n is a whole number, not {text[:40]!r}") from None
 
 
-app = function_app(ready, [Route("/top/{user_id}", top)])
+def _json(body: BaseModel) -> Response:
+    return Response(body.model_dump_json(), media_type="application/json")
+
+
+app = function_app(
+    ready,
+    [
+        Route("/top/{user_id}", top),
+        Route("/explain/{user_id}/{movie_id}", explain),
+        Route("/popular", popular),
+    ],
+)
 
 main = target(app)

@@ -10,6 +10,8 @@ from shared.errors import NotReady
 
 T = TypeVar("T")
 
+_SOON = 1.0  # seconds
+
 log = structlog.get_logger()
 
 
@@ -21,15 +23,23 @@ class Follower(Generic[T]):
     """
 
     def __init__(
-        self, name: str, fetch: Callable[[T | None], T | None], seconds: float, first: T | None = None
+        self,
+        name: str,
+        fetch: Callable[[T | None], T | None],
+        seconds: float,
+        first: T | None = None,
+        *,
+        at_once: bool = True,
     ) -> None:
-        """Hold `first`, fetch once now, and from now on in the background."""
+        """Hold `first`, fetch once now, or soon if that need not be at once, and from then on in the background."""
         self._name = name
         self._fetch = fetch
         self._seconds = seconds
         self._reason = ""
         self.value = first
-        self.refresh()
+        self._soon = 0.0 if at_once else min(_SOON, seconds)
+        if at_once:
+            self.refresh()
         threading.Thread(target=self._run, name=f"follow-{name}", daemon=True).start()
 
     def get(self) -> T:
@@ -52,5 +62,8 @@ class Follower(Generic[T]):
 
     def _run(self) -> None:
         pause = threading.Event()
+        if self._soon:
+            pause.wait(self._soon)
+            self.refresh()
         while not pause.wait(self._seconds):
             self.refresh()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
@@ -17,6 +18,7 @@ from shared.records import LAKE_SCHEMA, once_each, with_date
 
 _FOLD: Final = "fold_lake"
 _RECENT: Final = 3
+_CHANGE: Final = "_change_type"
 _IDENTITY: Final = ("topic", "partition", "offset", "ingested_at")
 
 
@@ -91,6 +93,25 @@ class DeltaLake:
         """Yield the stored rows of a kind; files are read as batches are asked for, a few thousand rows each."""
         with self._stored(kind, columns, version) as stored:
             yield from stored
+
+    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
+        """Return the newest version, and the rows committed after `version`, from the files those commits added.
+
+        A compaction adds none. The files must still be there: a vacuum leaves those of recent versions.
+        """
+        newest = self.version()
+        return newest, self._added(version, newest, columns) if newest > version else iter(())
+
+    def _added(self, version: int, newest: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        with _translated():
+            table = self._open(newest)
+            changes = table.load_cdf(version + 1, newest, columns=[f'"{name}"' for name in (*columns, _CHANGE)])
+            schema = pa.schema([*(LAKE_SCHEMA.field(name) for name in columns), (_CHANGE, pa.string())])
+            try:
+                for batch in pa.RecordBatchReader.from_stream(changes).cast(schema):
+                    yield batch.filter(pc.equal(batch[_CHANGE], "insert")).select(list(columns))
+            except pa.ArrowInvalid as error:
+                raise NotReady(f"the lake: {error}") from error
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""

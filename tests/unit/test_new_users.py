@@ -13,7 +13,8 @@ from infra.local.machine import ROOT
 from shared import accuracy
 from shared.events import ALGORITHMS
 from shared.matrix import RatingMatrix
-from shared.model import FactorModel, best
+from shared.model import FactorModel
+from shared.ranking import best
 
 LIKED = 4.0
 

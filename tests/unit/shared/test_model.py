@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from shared import npz
 from shared.errors import Corrupt
 from shared.fold_in import ridge
-from shared.model import FACTORS, FactorModel, Profile, best
+from shared.model import FACTORS, FactorModel, Profile
+from shared.ranking import best
 from shared.watching import Watching
 
 MODEL = FactorModel(

@@ -1,23 +1,30 @@
+import dataclasses
+import time
+
 import pytest
 
+from functions.score.fresh import COLUMNS
 from functions.train import core as training
 from shared import keys
+from shared.errors import NotReady
+from shared.ports import Fold
+from shared.records import Row, to_table
 from tests import entry, fakes
-from tests.ratings import checkerboard, split_of
+from tests.ratings import checkerboard, matrix_of
 
-SPLIT = split_of(checkerboard(6), 1 / 36)
+SPLIT, FILES = matrix_of(checkerboard(6), 1 / 36)
 MODEL = training.fit(SPLIT.train, "svd", training.Parameters(4, 20, 0.02, 0.01), seed=1)
 
 
 @pytest.fixture
 def deps(tmp_path):
-    return fakes.deps(tmp_path, channel_poll_seconds="0.05", k_revision="score-svd-00001")
+    return fakes.deps(tmp_path, channel_poll_seconds="0.05", fresh_poll_seconds="0.05", k_revision="score-svd-00001")
 
 
-def serve(deps, version="v1"):
-    matrix = deps.manifest(kind="matrix", id=SPLIT.matrix_id)
+def serve(deps, version="v1", lake_version=0):
+    matrix = deps.manifest(kind="matrix", id=SPLIT.matrix_id, lake_version=lake_version)
     model = deps.manifest(kind="model", id=version, made_from=keys.matrix(SPLIT.matrix_id))
-    deps.artifacts.put(keys.matrix(SPLIT.matrix_id), SPLIT.to_files(), matrix)
+    deps.artifacts.put(keys.matrix(SPLIT.matrix_id), FILES, matrix)
     deps.artifacts.put(keys.model("svd", version), MODEL.to_files(), model)
     name(deps, version)
 
@@ -26,26 +33,35 @@ def name(deps, version):
     deps.channels.update("score-svd", lambda _: {"model_version": version, "matrix_id": SPLIT.matrix_id})
 
 
+def happens(lake, kind, user, movie, offset, rating=None):
+    row = Row(kind, "movielog", 0, offset, 5, time=5, user_id=user, movie_id=movie, rating=rating)
+    lake.fold(to_table([row]), Fold(lake.last_fold().number + 1, []))
+
+
 def until(http, path, wanted):
-    for _ in range(200):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
         answer = http.get(path)
         if wanted(answer):
             return answer
+        time.sleep(0.01)
     raise AssertionError(answer.text)
 
 
 def test_the_answer_names_the_model_that_made_it(deps, monkeypatch):
-    """Movies, scores, model and revision come from one object."""
+    """Movies, scores, ratings, model and revision come from one object."""
     serve(deps)
     with entry.client("score", deps, monkeypatch) as http:
         answer = http.get("/top/1?n=3&exclude=m1,m2")
         assert answer.json() == {
             "movies": ["m0"],
             "scores": answer.json()["scores"],
-            "rung": "personal",
+            "ratings": answer.json()["ratings"],
+            "rung": answer.json()["rung"],
             "model": "svd@v1",
             "revision": "score-svd-00001",
         }
+        assert answer.headers["content-type"] == "application/json"
         assert http.get("/health/readiness").status_code == 200
 
 
@@ -55,13 +71,22 @@ def test_before_the_first_model_it_is_alive_and_not_ready(deps, monkeypatch):
         assert http.get("/health/readiness").status_code == 503
         assert http.get("/health/liveness").status_code == 200
         assert http.get("/top/1").status_code == 503
+        assert http.get("/popular").status_code == 503
         serve(deps)
         until(http, "/health/readiness", lambda answer: answer.status_code == 200)
 
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/top/999", 404), ("/top/1?n=0", 400), ("/top/1?n=many", 400), ("/top/1?n=21", 400), ("/nowhere", 404)],
+    [
+        ("/top/999", 404),
+        ("/top/1?n=0", 400),
+        ("/top/1?n=many", 400),
+        ("/top/1?n=21", 400),
+        ("/explain/999/m1", 404),
+        ("/explain/1/m99", 404),
+        ("/nowhere", 404),
+    ],
 )
 def test_what_cannot_be_answered_is_a_problem(path, status, deps, monkeypatch):
     """Errors are problem+json with a status that says whose they are."""
@@ -82,3 +107,103 @@ def test_a_new_model_takes_over_and_a_damaged_one_does_not(deps, monkeypatch):
         counted = until(http, "/metrics", lambda answer: 'marquee_model_refused_total{algorithm="svd"} ' in answer.text)
         assert 'marquee_model_info{algorithm="svd",model_version="v2"} 1.0' in counted.text
         assert http.get("/top/1").json()["model"] == "svd@v2"
+
+
+def test_a_revision_may_be_pinned_to_its_model(deps, monkeypatch):
+    """With MODEL_VERSION the channel is not asked: a revision serves one model for ever."""
+    serve(deps, "v1")
+    serve(deps, "v2")
+    pinned = dataclasses.replace(deps, settings=deps.settings.model_copy(update={"model_version": "v1"}))
+    with entry.client("score", pinned, monkeypatch) as http:
+        assert http.get("/top/1").json()["model"] == "svd@v1"
+        time.sleep(0.2)
+        assert http.get("/top/1").json()["model"] == "svd@v1"
+
+
+def test_a_movie_watched_now_is_gone_from_the_list(deps, monkeypatch):
+    """The lake is followed: a watch hides the movie, and a stranger who watches is folded in."""
+    serve(deps)
+    lake = deps.open_lake()
+    with entry.client("score", deps, monkeypatch) as http:
+        assert http.get("/top/1").json()["movies"] == ["m0"]
+        assert http.get("/top/999").status_code == 404
+        happens(lake, "watch", "1", "m0", 1)
+        happens(lake, "rating", "999", "m3", 2, rating=5.0)
+        until(http, "/top/1", lambda answer: answer.json()["movies"] == [])
+        folded_in = until(http, "/top/999", lambda answer: answer.status_code == 200).json()
+        assert folded_in["rung"] == "folded_in"
+        assert sorted(folded_in["movies"]) == ["m0", "m1", "m2", "m4", "m5"]
+        lag = until(http, "/metrics", lambda answer: "marquee_freshness_seconds 0.0" in answer.text)
+        assert "marquee_fresh_rows_total 2.0" in lag.text
+
+
+def test_what_came_before_the_matrix_is_in_its_history(deps, monkeypatch):
+    """Only commits after the matrix's lake version are read."""
+    lake = deps.open_lake()
+    happens(lake, "watch", "1", "m0", 1)
+    serve(deps, lake_version=lake.version())
+    with entry.client("score", deps, monkeypatch) as http:
+        until(http, "/metrics", lambda answer: "marquee_freshness_seconds 0.0" in answer.text)
+        assert http.get("/top/1").json()["movies"] == ["m0"]
+
+
+def test_a_model_that_takes_over_forgets_nothing(deps, monkeypatch):
+    """What users did since is known from its first answer."""
+    serve(deps)
+    with entry.client("score", deps, monkeypatch) as http:
+        happens(deps.open_lake(), "watch", "1", "m0", 1)
+        until(http, "/top/1", lambda answer: answer.json()["movies"] == [])
+        serve(deps, "v2")
+        for _ in range(200):
+            answer = http.get("/top/1").json()
+            assert answer["movies"] == []
+            if answer["model"] == "svd@v2":
+                return
+            time.sleep(0.01)
+        raise AssertionError("the new model never answered")
+
+
+def test_while_the_lake_is_away_models_answer_and_the_lag_grows(deps, monkeypatch):
+    """Fresh rows are missed, not answers; a new model takes over as ever."""
+
+    class Away:
+        def since(self, version, columns):
+            assert columns == COLUMNS
+            raise NotReady("the lake is away")
+
+    serve(deps)
+    later = dataclasses.replace(deps, open_lake=Away, now=lambda: fakes.NOW.replace(minute=1))
+    with entry.client("score", later, monkeypatch) as http:
+        time.sleep(0.2)
+        assert http.get("/top/1").json()["movies"] == ["m0"]
+        assert "marquee_freshness_seconds 60.0" in http.get("/metrics").text
+        serve(deps, "v2")
+        until(http, "/top/1", lambda answer: answer.json()["model"] == "svd@v2")
+
+
+def test_popular_is_what_everybody_likes_now(deps, monkeypatch):
+    """What is watched since the matrix counts, also a movie that the model does not know."""
+    serve(deps)
+    lake = deps.open_lake()
+    with entry.client("score", deps, monkeypatch) as http:
+        listed = until(http, "/popular", lambda answer: answer.status_code == 200).json()
+        assert listed["model"] == "svd@v1"
+        assert set(listed["movies"]) == set(SPLIT.train.movies)
+        for offset in range(12):
+            happens(lake, "watch", str(1_000 + offset), "premiere", offset)
+        until(http, "/popular", lambda answer: answer.json()["movies"][0] == "premiere")
+
+
+def test_an_explanation_is_of_the_score_that_is_served(deps, monkeypatch):
+    """The same number as in the list, the same model, and what the user watched."""
+    serve(deps)
+    with entry.client("score", deps, monkeypatch) as http:
+        listed, why = http.get("/top/1").json(), http.get("/explain/1/m0").json()
+        assert why["score"] == pytest.approx(listed["scores"][0], rel=1e-5)
+        assert why["rating"] == pytest.approx(listed["ratings"][0], rel=1e-5)
+        assert {name: why[name] for name in ("model", "revision", "rung")} == {
+            name: listed[name] for name in ("model", "revision", "rung")
+        }
+        assert not why["seen"]
+        assert http.get("/explain/1/m2").json()["seen"]
+        assert {each["movie"] for each in why["because"]} <= {"m1", "m2", "m3", "m4", "m5"}

@@ -48,3 +48,19 @@ def test_it_keeps_up_by_itself() -> None:
     follower = Follower("number", fetch, 0.001)
     assert arrived.wait(10)
     assert follower.get() > 3
+
+
+def test_what_need_not_be_at_once_holds_nobody_up() -> None:
+    """The first fetch is made in the background, soon."""
+    fetched = threading.Event()
+    go = threading.Event()
+
+    def fetch(_: int | None) -> int:
+        assert go.wait(10)
+        fetched.set()
+        return 1
+
+    follower = Follower("number", fetch, 0.001, at_once=False)
+    assert follower.value is None
+    go.set()
+    assert fetched.wait(10)

@@ -120,3 +120,40 @@ def test_a_store_that_is_away_is_not_ready() -> None:
     keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "max_retries": "0", "retry_timeout": "1s"}
     with pytest.raises(NotReady):
         DeltaLake("s3://b/lake", options | keys).version()
+
+
+def since(lake: DeltaLake, version: int) -> tuple[int, list[tuple[str, int]]]:
+    newest, batches = lake.since(version, ["kind", "offset"])
+    return newest, [pair for batch in batches for pair in zip(*batch.to_pydict().values(), strict=True)]
+
+
+def test_what_came_since_a_version_is_read_alone(lake: DeltaLake) -> None:
+    """All kinds of rows of later commits, nothing of those before, and nothing at the newest version."""
+    lake.fold(to_table(rows(1)), Fold(1, ["a"]))
+    then = lake.version()
+    lake.fold(to_table([*rows(2), *rows(3, kind="watch")]), Fold(2, ["b"]))
+    newest, found = since(lake, then)
+    assert (newest, sorted(found)) == (lake.version(), [("rating", 2), ("watch", 3)])
+    assert since(lake, newest) == (newest, [])
+
+
+def test_a_compaction_brings_nothing_new(lake: DeltaLake) -> None:
+    """The rows it moves came before; those after it come, however many versions lie between."""
+    for number in range(1, 6):
+        lake.fold(to_table(rows(number)), Fold(number, [str(number)]))
+    then = lake.version()
+    lake.compact()
+    assert since(lake, then) == (lake.version(), [])
+    lake.fold(to_table(rows(9)), Fold(6, ["f"]))
+    assert since(lake, then)[1] == [("rating", 9)]
+
+
+def test_what_came_since_cannot_be_read_without_its_files(lake: DeltaLake) -> None:
+    """It is said, and nothing is skipped."""
+    then = lake.version()
+    lake.fold(to_table(rows(1)), Fold(1, ["a"]))
+    for file in Path(lake.uri).rglob("*.parquet"):
+        if "_delta_log" not in file.parts:
+            file.unlink()
+    with pytest.raises(NotReady):
+        since(lake, then)

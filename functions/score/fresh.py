@@ -1,0 +1,70 @@
+"""What users did since a matrix was built: the lake's rows after its version, as they come in."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from shared.history import PANEL
+
+COLUMNS: Final = ("kind", "user_id", "movie_id", "rating", "time")
+_KINDS: Final = pa.array(["watch", "rating"])
+_NEVER: Final = -1
+
+
+class Act(NamedTuple):
+    """A movie was watched; `rating` is the latest, given at `rated_at` (microseconds since 1970), None without one."""
+
+    rating: float | None
+    rated_at: int
+
+
+@dataclass(frozen=True, eq=False)
+class Acts:
+    """What one user did, by movie. It never changes, and equals nothing but itself."""
+
+    of: Mapping[str, Act] = field(default_factory=dict)
+
+
+NOTHING: Final = Acts()
+
+
+class Fresh:
+    """The acts of each user, in memory; acts are replaced and never changed, so that readers need no lock.
+
+    `panel` holds the newest pairs of user and movie that came in, oldest first.
+    """
+
+    def __init__(self) -> None:
+        self._acts: dict[str, Acts] = {}
+        self.panel: deque[tuple[str, str]] = deque(maxlen=PANEL)
+
+    def of(self, user_id: str) -> Acts:
+        """Return what a user did."""
+        return self._acts.get(user_id, NOTHING)
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Take in rows with `COLUMNS`, in any order, all kinds; one that comes again changes nothing.
+
+        Of several ratings of a movie the latest counts, and a rating outweighs having watched.
+        """
+        changed: dict[str, dict[str, Act]] = {}
+        for user_id, movie_id, rating, time in _acts(batch):
+            acts = changed.get(user_id) or changed.setdefault(user_id, dict(self.of(user_id).of))
+            before = acts.get(movie_id)
+            if before is None:
+                self.panel.append((user_id, movie_id))
+            if rating is not None and (before is None or time >= before.rated_at):
+                acts[movie_id] = Act(rating, time)
+            elif before is None:
+                acts[movie_id] = Act(None, _NEVER)
+        self._acts.update({user_id: Acts(acts) for user_id, acts in changed.items()})
+
+
+def _acts(batch: pa.RecordBatch) -> Iterable[tuple[str, str, float | None, int]]:
+    rows = batch.filter(pc.is_in(batch["kind"], value_set=_KINDS))
+    columns = [rows[name].to_pylist() for name in ("user_id", "movie_id", "rating")]
+    return zip(*columns, rows["time"].cast(pa.int64()).to_pylist(), strict=True)
