@@ -1,5 +1,6 @@
 """`marquee train`, `tune`, `predict`, `evaluate` and `recommend`: models and files, without any server."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +14,8 @@ from cli.console import out, progress
 from cli.ratings import read_titles
 from functions.train.engine import Engine, Order
 from shared.events import ALGORITHMS, Algorithm
+from shared.explanation import words
+from shared.recommendation import Explanation
 from shared.settings import cores
 
 RatingsFile = Annotated[
@@ -134,6 +137,7 @@ def recommend(
     n: Annotated[int, typer.Option("-n", min=1, max=1000, help="How many movies.")] = 10,
     seen: Annotated[Path | None, typer.Option(help="CSV of ratings; what the user rated there is left out.")] = None,
     titles: Annotated[Path | None, typer.Option(help="CSV with movie_id and title, to print titles.")] = None,
+    why: Annotated[bool, typer.Option("--why", help="Say of each movie why it stands there.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the movies that a user is likely to watch and to like, and the rating to expect of each.
@@ -145,17 +149,24 @@ def recommend(
     """
     names = read_titles(titles) if titles else {}
     found = offline.recommend(model, user, n, seen)
+    titled = {movie: each.title for movie, each in names.items()}
     if as_json:
-        title = {movie: {"title": names[movie].title} for movie, _ in found if movie in names}
-        out.print_json(
-            data=[{"movie_id": movie, **title.get(movie, {}), "rating": round(rating, 4)} for movie, rating in found]
-        )
-        return
-    table = Table("movie", *(["title"] if names else []), "expected rating")
-    for movie, rating in found:
-        title_cell = [names[movie].title if movie in names else ""] if names else []
-        table.add_row(movie, *title_cell, f"{rating:.2f}")
-    out.print(table)
+        out.print_json(data=[_listed(each, titled, why) for each in found])
+    elif why:
+        for each in found:
+            out.print(words(each, titled), markup=False, highlight=False)
+    else:
+        table = Table("movie", *(["title"] if names else []), "expected rating")
+        for each in found:
+            title_cell = [titled.get(each.movie, "")] if names else []
+            table.add_row(each.movie, *title_cell, f"{each.rating:.2f}")
+        out.print(table)
+
+
+def _listed(each: Explanation, titles: Mapping[str, str], why: bool) -> dict[str, Any]:
+    title = {"title": titles[each.movie]} if each.movie in titles else {}
+    reasons = {"why": each.model_dump()} if why else {}
+    return {"movie_id": each.movie, **title, "rating": round(each.rating, 4), **reasons}
 
 
 def _show_done(bars: Progress, bar: TaskID, done: int, _rmse: float | None = None) -> None:

@@ -22,9 +22,11 @@ from shared.adapters.files import DirectoryStore, read_yaml
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.errors import BadInput, Conflict, Corrupt, NotFound
 from shared.events import Algorithm
+from shared.explanation import explanation, parts
 from shared.matrix import Split
 from shared.model import FactorModel, places
-from shared.ranking import best
+from shared.ranking import top
+from shared.recommendation import Explanation
 
 
 def parameters(algorithm: Algorithm, source: Path | None, changes: Mapping[str, Any]) -> training.Parameters:
@@ -145,8 +147,8 @@ def errors(truth: NDArray[Any], expected: NDArray[Any]) -> dict[str, Any]:
     return {"n": len(truth), "rmse": accuracy.rmse(truth, expected), "mae": accuracy.mae(truth, expected)}
 
 
-def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[tuple[str, float]]:
-    """Return the n best movies for a user that the user has not rated in `source`, and the rating expected of each.
+def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[Explanation]:
+    """Return the n best movies for a user that the user has not rated in `source`, each with why it stands there.
 
     A user whom the model does not know is folded in from the ratings in `source`. Raises: BadInput if there are none.
     """
@@ -156,10 +158,14 @@ def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[t
     if row is None and not rated:
         there = f"{source} holds no rating of theirs" if source else "--seen can bring ratings of theirs"
         raise BadInput(f"the model in {folder} does not know user {user_id[:40]!r}, and {there}")
-    user = model.fold_in((), rated) if row is None else row
-    without = places(list(rated), model.movie_index)
-    ratings = model.ratings(user)
-    return [(model.movies[place], float(ratings[place])) for place in best(model.scores(user), n, without)]
+    user = model.fold_in((), rated) if row is None else model.profile(row)
+    seen = places(list(rated), model.movie_index)
+    seen = np.sort(seen[seen >= 0])
+    named = {"rung": "folded_in" if row is None else "personal", "model": _manifest(folder).id, "revision": "offline"}
+    return [
+        explanation(parts(model, user, place, seen), user_id, model.movies[place], model.movies, seen=False, **named)
+        for place in top(model, user, n, seen).places.tolist()
+    ]
 
 
 def _rated(source: Path, user_id: str) -> dict[str, float]:

@@ -26,7 +26,8 @@ def held(name: str, extra: str, seen: set[tuple[str, str]]) -> set[str]:
     ("extra", "never"),
     [
         ("", {"numpy", "deltalake", "numba", "scikit-surprise", "pandas", "dvc", "typer", "supervisor"}),
-        ("serving", {"deltalake", "numba", "scikit-surprise", "pandas", "dvc", "typer", "supervisor"}),
+        ("serving", {"numpy", "deltalake", "numba", "scikit-surprise", "pandas", "dvc", "typer", "supervisor"}),
+        ("scoring", {"aiohttp", "numba", "scikit-surprise", "pandas", "dvc", "typer", "supervisor"}),
         ("training", {"pandas", "dvc", "typer", "supervisor", "pytest"}),
     ],
 )

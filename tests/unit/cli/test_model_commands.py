@@ -97,6 +97,18 @@ def test_recommend_leaves_out_what_was_seen(model, ratings, tmp_path):
     assert "The Board (2001)" in marquee("recommend", 1, "--model", model, "--seen", ratings, "--titles", titles)
 
 
+def test_recommend_says_why(model, ratings, tmp_path):
+    """In words for a person, as numbers for a machine; what the user watched is named by its title."""
+    titles = write(tmp_path / "titles.csv", "movie_id,title,year", "m0,The Board,2001", "m2,The Square,")
+    text = marquee("recommend", 1, "--model", model, "--seen", ratings, "--titles", titles, "--why")
+    assert text.startswith("The Board (2001), for user 1\n")
+    assert "You would rate it" in text
+    (found,) = json.loads(marquee("recommend", 1, "--model", model, "--seen", ratings, "--why", "--json"))
+    why = found["why"]
+    assert why["score"] == pytest.approx(why["chance"] * why["liking"])
+    assert found["rating"] == pytest.approx(why["rating"], abs=1e-4)
+
+
 def test_without_a_timestamp_the_order_of_rows_is_time(tmp_path):
     """Of two ratings by one user of one movie the later row counts."""
     path = write(tmp_path / "r.csv", "user_id,movie_id,rating", "1,a,1", "1,a,5", "2,a,5")
