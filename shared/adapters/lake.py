@@ -99,19 +99,9 @@ class DeltaLake:
 
         A compaction adds none. The files must still be there: a vacuum leaves those of recent versions.
         """
-        newest = self.version()
-        return newest, self._added(version, newest, columns) if newest > version else iter(())
-
-    def _added(self, version: int, newest: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        with _translated():
-            table = self._open(newest)
-            changes = table.load_cdf(version + 1, newest, columns=[f'"{name}"' for name in (*columns, _CHANGE)])
-            schema = pa.schema([*(LAKE_SCHEMA.field(name) for name in columns), (_CHANGE, pa.string())])
-            try:
-                for batch in pa.RecordBatchReader.from_stream(changes).cast(schema):
-                    yield batch.filter(pc.equal(batch[_CHANGE], "insert")).select(list(columns))
-            except pa.ArrowInvalid as error:
-                raise NotReady(f"the lake: {error}") from error
+        table = self._newest()
+        newest = table.version()
+        return newest, _added(table, version + 1, newest, columns) if newest > version else iter(())
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
@@ -184,6 +174,17 @@ class DeltaLake:
                     configuration={"delta.checkpointInterval": "20", "delta.enableExpiredLogCleanup": "false"},
                     storage_options=dict(self.options),
                 )
+
+
+def _added(table: DeltaTable, first: int, last: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    with _translated():
+        changes = table.load_cdf(first, last, columns=[f'"{name}"' for name in (*columns, _CHANGE)])
+        schema = pa.schema([*(LAKE_SCHEMA.field(name) for name in columns), (_CHANGE, pa.string())])
+        try:
+            for batch in pa.RecordBatchReader.from_stream(changes).cast(schema):
+                yield batch.filter(pc.equal(batch[_CHANGE], "insert")).select(list(columns))
+        except pa.ArrowInvalid as error:
+            raise NotReady(f"the lake: {error}") from error
 
 
 def _backfill(topic: str, partition: int) -> str:

@@ -8,12 +8,14 @@ import pytest
 
 from functions.train import core as training
 from shared import keys
+from shared.history import HISTORY
+from shared.model import FACTORS
 from tests.integration.conftest import Marquee, wait
-from tests.ratings import checkerboard, split_of
+from tests.ratings import checkerboard, matrix_of
 
 pytestmark = pytest.mark.slow
 
-SPLIT = split_of(checkerboard(6), 1 / 36)
+SPLIT, FILES = matrix_of(checkerboard(6), 1 / 36)
 MODEL = training.fit(SPLIT.train, "svd", training.Parameters(4, 20, 0.02, 0.01), seed=1)
 DAMAGES = 200
 
@@ -43,7 +45,7 @@ def test_no_damage_gets_past_and_the_old_model_keeps_serving(marquee: Marquee) -
     deps, chance = marquee.deps, random.Random(11)
     url = marquee.stack.machine.url("score-svd-1")
     matrix = deps.manifest(kind="matrix", id=SPLIT.matrix_id)
-    deps.artifacts.put(keys.matrix(SPLIT.matrix_id), SPLIT.to_files(), matrix)
+    deps.artifacts.put(keys.matrix(SPLIT.matrix_id), FILES, matrix)
 
     def serve(version: str, matrix_id: str) -> None:
         deps.channels.update("score-svd", lambda _: {"model_version": version, "matrix_id": matrix_id})
@@ -58,10 +60,9 @@ def test_no_damage_gets_past_and_the_old_model_keeps_serving(marquee: Marquee) -
     with marquee.asking():
         for number in range(1, DAMAGES + 1):
             version, matrix_id, before = f"v{number}", f"m{number}", refused(url)
-            deps.artifacts.put(keys.matrix(matrix_id), SPLIT.to_files(), deps.manifest(kind="matrix", id=matrix_id))
+            deps.artifacts.put(keys.matrix(matrix_id), FILES, deps.manifest(kind="matrix", id=matrix_id))
             store(version, matrix_id)
-            folder = chance.choice([keys.model("svd", version), keys.matrix(matrix_id)])
-            key = chance.choice([key for key in deps.objects.keys(f"{folder}/") if not key.endswith("manifest.json")])
+            key = chance.choice([f"{keys.model('svd', version)}/{FACTORS}", f"{keys.matrix(matrix_id)}/{HISTORY}"])
             deps.objects.put(key, damaged(deps.objects.get(key).data, chance))
             serve(version, matrix_id)
             wait(lambda before=before: refused(url) > before, 10, f"refusal of {key}")  # type: ignore[misc]
