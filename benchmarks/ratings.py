@@ -10,10 +10,11 @@ from scipy import sparse
 from cli.ratings import read_ratings
 from functions.build_matrix import core, gather
 from functions.train.engine import Parameters
+from functions.train.tastes import Watched
 from infra.local.machine import ROOT
 from shared.matrix import RatingMatrix
 from shared.model import FactorModel, places
-from shared.watching import Watched, Watching
+from shared.watching import Watching
 
 SAMPLE: Final = ROOT / "data/movielens-small/ratings.csv.gz"
 RANK: Final = 12

@@ -20,7 +20,8 @@ from functions.ingest import core
 from shared import bootstrap
 from shared.adapters.lake import DeltaLake
 from shared.errors import BadInput, Conflict, NotReady
-from shared.records import Place, to_table
+from shared.records import to_table
+from shared.rows import Place
 from shared.settings import Settings
 
 _COMMIT_ROWS = 250_000

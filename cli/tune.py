@@ -22,13 +22,13 @@ from functions.build_matrix import core as building
 from functions.build_matrix import gather
 from functions.evaluate_offline.core import rmse_on
 from functions.train import core
+from functions.train.tastes import Watched
 from shared import accuracy
 from shared.adapters.files import read_yaml
 from shared.adapters.processes import die_with_parent
 from shared.errors import BadInput
 from shared.events import Algorithm
 from shared.matrix import Split
-from shared.watching import Watched
 
 HELD_BACK: Final = 0.1
 """The share of the newest ratings that the search never sees."""

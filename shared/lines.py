@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.records import Place, Row
+from shared.rows import Place, Row
 
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{3,9})?)?(Z?)", re.ASCII)
 _USER: Final = re.compile(r"[1-9]\d{0,17}", re.ASCII)

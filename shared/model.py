@@ -24,7 +24,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from shared import fold_in, npz
 from shared.errors import Corrupt
@@ -36,6 +35,10 @@ Floats = NDArray[np.float32]
 Places = NDArray[np.int64]
 
 ALL: Final = slice(None)
+
+_SERIES: Final = (
+    np.array([0.31938153, -0.356563782, 1.781477937, -1.821255978, 1.330274429]) / np.sqrt(2 * np.pi)
+).astype(np.float32)
 
 _ALWAYS: Final = {
     "scalars": npz.Spec("<f8", 1),
@@ -59,6 +62,19 @@ _ALWAYS: Final = {
 def places(ids: Sequence[str], index: Mapping[str, int]) -> NDArray[np.int64]:
     """Return the place of each id in an index, -1 for one that is not there, shape (n_ids,)."""
     return np.fromiter((index.get(each, -1) for each in ids), dtype=np.int64, count=len(ids))
+
+
+def below(z: Floats) -> Floats:
+    """Return Φ(z), the share of the normal distribution below each number, with an error below 3 · 10⁻⁷.
+
+    By 26.2.17 of Abramowitz and Stegun, Handbook of Mathematical Functions; scipy's takes a server twice the time of
+    everything else to import.
+    """
+    t = 1 / (1 + np.float32(0.2316419) * np.abs(z))
+    series = t * np.polynomial.polynomial.polyval(t, _SERIES)
+    tail = series * np.exp(-z * z / 2)
+    share: Floats = np.where(z < 0, tail, 1 - tail).astype(np.float32)
+    return share
 
 
 class Profile(NamedTuple):
@@ -174,8 +190,7 @@ class FactorModel:
 
     def liking(self, ratings: Floats) -> Floats:
         """Return the chance of a rating above the average where these are expected, Φ((r̂ - μ) / s)."""
-        liking: Floats = ndtr((ratings - np.float32(self.mean)) / np.float32(self.spread or 1))
-        return liking
+        return below((ratings - np.float32(self.mean)) / np.float32(self.spread or 1))
 
     def scores(self, user: int | Profile) -> Floats:
         """Return what movies are ranked by for a user, by row or folded in, shape (n_movies,), from 0 to 1.

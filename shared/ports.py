@@ -1,9 +1,10 @@
 """What the functions need of the world, as protocols of a few methods each."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Tagged(NamedTuple):
@@ -55,16 +56,16 @@ class Lake(Protocol):
     def last_fold(self) -> Fold:
         """Return the last committed fold; number 0 with no keys if there was none."""
 
-    def fold(self, rows: pa.Table, fold: Fold) -> int:
+    def fold(self, rows: "pa.Table", fold: Fold) -> int:
         """Commit rows as this fold, all or nothing; return the version. Raise Conflict if the number is taken."""
 
-    def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
+    def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> "pa.Table":
         """Return each row of a kind once, at a version or now, all of them in memory."""
 
-    def scan(self, kind: str, columns: Sequence[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
+    def scan(self, kind: str, columns: Sequence[str], version: int | None = None) -> Iterator["pa.RecordBatch"]:
         """Yield the stored rows of a kind batch by batch, repeats included, in any order, at a version or now."""
 
-    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
+    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator["pa.RecordBatch"]]:
         """Return the newest version, and the rows of all kinds that were committed after `version` up to it.
 
         The rows may repeat, and come in any order.

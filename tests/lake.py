@@ -3,7 +3,8 @@
 import pyarrow as pa
 
 from shared.ports import Fold, Lake
-from shared.records import Row, to_table
+from shared.records import to_table
+from shared.rows import Row
 
 
 def put_ratings(lake: Lake, ratings: pa.Table, first_offset: int = 0) -> None:

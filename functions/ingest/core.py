@@ -13,7 +13,8 @@ from shared import keys, lines
 from shared.errors import BadEvent
 from shared.events import MOVIELOG, RecommendationServed, decode
 from shared.lines import Limits
-from shared.records import Place, Row, to_table
+from shared.records import to_table
+from shared.rows import Place, Row
 
 TOPICS: Final = (MOVIELOG, RecommendationServed.type)
 

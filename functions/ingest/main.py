@@ -18,7 +18,7 @@ from shared.adapters.entrypoint import Once, body, function_app, problem, target
 from shared.adapters.kafka import LaterPublisher
 from shared.errors import BadEvent, NotReady
 from shared.events import EventsLanded
-from shared.records import Row
+from shared.rows import Row
 
 
 @dataclass

@@ -1,17 +1,17 @@
 """What users did since a matrix was built: the lake's rows after its version, as they come in."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from shared.history import PANEL
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 COLUMNS: Final = ("kind", "user_id", "movie_id", "rating", "time")
-_KINDS: Final = pa.array(["watch", "rating"])
+_KINDS: Final = {"watch", "rating"}
 _NEVER: Final = -1
 
 
@@ -46,7 +46,7 @@ class Fresh:
         """Return what a user did."""
         return self._acts.get(user_id, NOTHING)
 
-    def take(self, batch: pa.RecordBatch) -> None:
+    def take(self, batch: "pa.RecordBatch") -> None:
         """Take in rows with `COLUMNS`, in any order, all kinds; one that comes again changes nothing.
 
         Of several ratings of a movie the latest counts, and a rating outweighs having watched.
@@ -64,7 +64,9 @@ class Fresh:
         self._acts.update({user_id: Acts(acts) for user_id, acts in changed.items()})
 
 
-def _acts(batch: pa.RecordBatch) -> Iterable[tuple[str, str, float | None, int]]:
-    rows = batch.filter(pc.is_in(batch["kind"], value_set=_KINDS))
-    columns = [rows[name].to_pylist() for name in ("user_id", "movie_id", "rating")]
-    return zip(*columns, rows["time"].cast(pa.int64()).to_pylist(), strict=True)
+def _acts(batch: "pa.RecordBatch") -> Iterator[tuple[str, str, float | None, int]]:
+    kinds, *columns = (batch[name].to_pylist() for name in COLUMNS[:-1])
+    times = batch["time"].cast("int64").to_pylist()
+    for kind, user_id, movie_id, rating, time in zip(kinds, *columns, times, strict=True):
+        if kind in _KINDS:
+            yield user_id, movie_id, rating, time

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import ThreadpoolController
 
+from functions.train import tastes
 from functions.train.engine import (
     DEFAULTS,
     ENGINES,
@@ -25,12 +26,11 @@ from functions.train.engine import (
     parameters,
     refuse_infinite,
 )
-from shared import watching
+from functions.train.tastes import Watched
 from shared.errors import BadInput
 from shared.events import Algorithm
 from shared.matrix import RatingMatrix
 from shared.model import FactorModel, Floats, places
-from shared.watching import Watched
 
 __all__ = [
     "DEFAULTS",
@@ -104,7 +104,7 @@ def watch(train: RatingMatrix, seed: int) -> Watched:
     """Return how the users who rated watch the movies that are rated: a part of every model, whatever its algorithm."""
     rows, columns, _ = train.triples()
     with _ONE_BLAS_THREAD():
-        return watching.fit(_dense(rows), _dense(columns), seed)
+        return tastes.fit(_dense(rows), _dense(columns), seed)
 
 
 def _dense(indices: NDArray[np.int32]) -> NDArray[np.int64]:

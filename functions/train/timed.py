@@ -3,9 +3,9 @@
 import time
 
 from functions.train import core
+from functions.train.tastes import Watched
 from shared.matrix import RatingMatrix
 from shared.model import FactorModel
-from shared.watching import Watched
 
 
 def fit(

@@ -1,6 +1,6 @@
 from cli.site import BAD_LINES, log_lines
 from shared.lines import Limits, parse
-from shared.records import Place
+from shared.rows import Place
 from tests.ratings import table
 
 

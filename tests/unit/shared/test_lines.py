@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.lines import Limits, is_movie_id, is_user_id, parse
-from shared.records import Place, Row
+from shared.rows import Place, Row
 
 NOW = int(datetime(2026, 11, 23, tzinfo=UTC).timestamp() * 1e6)
 PLACE = Place("movielog", 3, 7, NOW)

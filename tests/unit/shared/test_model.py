@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import ndtr
 
 from shared import npz
 from shared.errors import Corrupt
 from shared.fold_in import ridge
-from shared.model import FACTORS, FactorModel, Profile
+from shared.model import FACTORS, FactorModel, Profile, below
 from shared.ranking import best
 from shared.watching import Watching
 
@@ -204,3 +205,10 @@ def test_best_is_what_sorting_everything_gives(scores, n, without):
     slow = sorted((place for place in range(len(scores)) if place not in without), key=lambda p: (-scores[p], p))[:n]
     excluded = np.array([place for place in without if place < len(scores)] + [-1], dtype=np.int64)
     assert best(np.array(scores, dtype="<f4"), n, excluded).tolist() == slow
+
+
+def test_the_normal_distribution_is_scipys():
+    """To six digits, far out too, where nothing may become negative or more than 1."""
+    z = np.linspace(-12, 12, 10_001, dtype=np.float32)
+    np.testing.assert_allclose(below(z), ndtr(z.astype(float)), atol=3e-7)
+    assert ((below(z) >= 0) & (below(z) <= 1)).all()

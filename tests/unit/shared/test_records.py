@@ -2,7 +2,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.records import LAKE_SCHEMA, Place, Row, once_each, to_table, with_date
+from shared.records import LAKE_SCHEMA, once_each, to_table, with_date
+from shared.rows import Place, Row
 
 
 def test_rows_become_columns_and_come_back() -> None:

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.watching import Watching, fit
+from functions.train.tastes import fit
+from shared.watching import Watching
 
 HALF = np.sqrt(0.5)
 TWO = Watching(

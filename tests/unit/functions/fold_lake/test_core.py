@@ -6,7 +6,8 @@ from functions.fold_lake.core import batches, combine, rows_of
 from functions.ingest.core import landing_object
 from shared import keys
 from shared.errors import Corrupt
-from shared.records import Row, to_table
+from shared.records import to_table
+from shared.rows import Row
 
 
 def test_objects_are_taken_in_order_a_few_at_a_time() -> None:

@@ -8,7 +8,7 @@ from shared import failpoints
 from shared.bootstrap import Deps
 from shared.errors import NotReady
 from shared.events import LakeFolded, Tick
-from shared.records import Row
+from shared.rows import Row
 from tests import entry, fakes
 
 

@@ -9,7 +9,8 @@ from functions.ingest.core import GroupCommit, landing_object, place, row
 from shared.errors import BadEvent, NotReady
 from shared.events import RecommendationServed, encode
 from shared.lines import Limits
-from shared.records import SCHEMA, Place, Row
+from shared.records import SCHEMA
+from shared.rows import Place, Row
 
 AT = Place("movielog", 3, 7, 1_764_000_000_000_000)
 SERVED = RecommendationServed("r1", "12", 5, ("a", "b"), 1.5, "svd", "personal", "svd@1", "score-svd-1")

@@ -8,7 +8,8 @@ from functions.train import core as training
 from shared import keys
 from shared.errors import NotReady
 from shared.ports import Fold
-from shared.records import Row, to_table
+from shared.records import to_table
+from shared.rows import Row
 from tests import entry, fakes
 from tests.ratings import checkerboard, matrix_of
 

@@ -6,7 +6,8 @@ import pytest
 from shared.adapters.lake import DeltaLake
 from shared.errors import Conflict, NotReady
 from shared.ports import Fold
-from shared.records import SCHEMA, Row, to_table
+from shared.records import SCHEMA, to_table
+from shared.rows import Row
 
 
 def rows(*offsets: int, kind: str = "rating") -> "list[Row]":
