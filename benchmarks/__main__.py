@@ -10,7 +10,8 @@ from shared.errors import MarqueeError
 
 STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "matrix")
 TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier")
-NAMES: Final = STREAM + TRAINERS
+SERVING: Final = ("score", "start", "chain")
+NAMES: Final = STREAM + TRAINERS + SERVING
 
 
 def main(

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from benchmarks.load import function, in_turn, requests_per_second
+from benchmarks.load import in_turn, requests_per_second
 from benchmarks.machine import local
+from benchmarks.process import empty
 from benchmarks.report import Result
 
 ROUNDS, SECONDS, THREADS = 3, 8, 64
@@ -13,18 +14,19 @@ SCRIPT = Path(__file__).with_name("record.lua")
 def run() -> list[Result]:
     """Measure at 50 and at 200 in flight; the worse of the two ratios is the result."""
     details = {}
+    threaded, asgi = empty("cloud_event", THREADS), empty("cloud_event_asgi")
     with (
         local("kafka", "s3", "ingest") as stack,
-        function("cloud_event", THREADS) as threaded,
-        function("cloud_event_asgi", THREADS) as asgi,
+        threaded.running(),
+        asgi.running(),
     ):
         ours = stack.machine.url("ingest") + "/movielog"
         for in_flight in (50, 200):
             rates = in_turn(
                 ROUNDS,
                 lambda: requests_per_second(ours, in_flight, SECONDS, SCRIPT),  # noqa: B023
-                lambda: requests_per_second(threaded, in_flight, SECONDS, SCRIPT),  # noqa: B023
-                lambda: requests_per_second(asgi, in_flight, SECONDS, SCRIPT),  # noqa: B023
+                lambda: requests_per_second(threaded.url, in_flight, SECONDS, SCRIPT),  # noqa: B023
+                lambda: requests_per_second(asgi.url, in_flight, SECONDS, SCRIPT),  # noqa: B023
             )
             details[in_flight] = dict(zip(("ours", "empty", "empty_asgi"), map(round, rates), strict=True))
     worst = min(details, key=lambda key: details[key]["ours"] / details[key]["empty"])

@@ -1,20 +1,20 @@
 """Load from outside: wrk, the field's HTTP load generator, so that the generator is never the limit."""
 
+import asyncio
+import random
 import re
 import shutil
-import socket
 import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from types import MappingProxyType
 from typing import Final
 
-from infra.local.machine import ROOT
+import aiohttp
+import numpy as np
+
 from shared.errors import BadInput, NotReady
 
 _RATE: Final = re.compile(r"Requests/sec:\s+([\d.]+)")
@@ -56,41 +56,28 @@ def in_turn(rounds: int, *measures: Callable[[], float]) -> list[float]:
     return [median(numbers) for numbers in found]
 
 
-@contextmanager
-def function(name: str, threads: int) -> Iterator[str]:
-    """Run a peer function by functions-framework for the length of a block; yield its address."""
-    framework = Path(sys.executable).with_name("functions-framework")
-    source = ROOT / "benchmarks/peers" / f"{name}.py"
-    kind = "cloudevent" if name.startswith("cloud_event") else "http"
-    command = [str(framework), "--source", str(source), "--target", "main", "--signature-type", kind]
-    port = _free_port()
-    process = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
-        env={"PYTHONPATH": str(ROOT), "WORKERS": "1", "THREADS": str(threads)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}/"
-        _until_answers(url)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+async def paced(
+    urls: Sequence[str], per_second: int, seconds: int, expected: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, float]:
+    """Return p50 and p99 in milliseconds at a steady pace, of addresses drawn at random.
 
+    Raises: NotReady if an answer is not 200, or lacks one of the headers expected.
+    """
+    took: list[float] = []
+    chance = random.Random(6)
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    async def ask(http: aiohttp.ClientSession) -> None:
+        started = time.perf_counter()
+        async with http.get(chance.choice(urls)) as answer:
+            await answer.read()
+            if answer.status != 200 or not expected.items() <= dict(answer.headers).items():
+                raise NotReady(f"{answer.url}: {answer.status} {dict(answer.headers)}")
+        took.append((time.perf_counter() - started) * 1000)
 
-
-def _until_answers(url: str) -> None:
-    for _ in range(200):
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except urllib.error.HTTPError:
-            return
-        except OSError:
-            time.sleep(0.1)
-    raise NotReady(f"{url} does not answer")
+    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
+        started = time.monotonic()
+        for number in range(per_second * seconds):
+            await asyncio.sleep(max(0.0, started + number / per_second - time.monotonic()))
+            group.create_task(ask(http))
+    half, most = np.percentile(took, [50, 99])
+    return {"p50": round(float(half), 1), "p99": round(float(most), 1)}
