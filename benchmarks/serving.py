@@ -10,7 +10,6 @@ from typing import Final
 
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
-from scipy import sparse
 
 from benchmarks.ratings import SAMPLE, made_up
 from cli.ratings import read_ratings
@@ -20,7 +19,8 @@ from functions.train import core as training
 from infra.local.stack import Stack
 from shared import bootstrap, keys
 from shared.events import Algorithm
-from shared.matrix import RatingMatrix, Split
+from shared.history import HISTORY, PANEL, TRAINED, History
+from shared.matrix import RatingMatrix
 from shared.model import FactorModel
 from shared.watching import Watching
 
@@ -30,17 +30,18 @@ MODEL_VERSION: Final = "bench"
 
 @dataclass(frozen=True)
 class Served:
-    """A model, and the matrix that says what its users have seen."""
+    """A model, and what its users did before it."""
 
     model: FactorModel
-    split: Split
+    history: History
 
     def publish(self, stack: Stack, *algorithms: Algorithm) -> None:
         """Store the model under the names of these algorithms, and point their channels at it."""
         deps = bootstrap.build("benchmark", stack.environment, writes=False)
-        made_from = keys.matrix(self.split.matrix_id)
-        deps.artifacts.put(made_from, self.split.to_files(), deps.manifest(kind="matrix", id=self.split.matrix_id))
-        state = {"model_version": MODEL_VERSION, "matrix_id": self.split.matrix_id}
+        made_from = keys.matrix(MODEL_VERSION)
+        matrix = deps.manifest(kind="matrix", id=MODEL_VERSION)
+        deps.artifacts.put(made_from, {HISTORY: self.history.to_bytes()}, matrix)
+        state = {"model_version": MODEL_VERSION, "matrix_id": MODEL_VERSION}
         for algorithm in algorithms:
             manifest = deps.manifest(kind="model", id=MODEL_VERSION, made_from=made_from)
             deps.artifacts.put(keys.model(algorithm, MODEL_VERSION), self.model.to_files(), manifest)
@@ -49,22 +50,26 @@ class Served:
     def write(self, folder: Path) -> None:
         """Write the same files into a new folder."""
         folder.mkdir()
-        for name, data in (self.model.to_files() | self.split.to_files()).items():
+        for name, data in (self.model.to_files() | {HISTORY: self.history.to_bytes()}).items():
             (folder / name).write_bytes(data)
 
 
 def sample() -> Served:
     """Return SVD of data/movielens-small, with the parameters that the trainers begin with."""
-    split = building.build(gather.ratings(read_ratings(SAMPLE).to_batches()), 0.1)
-    return Served(training.fit(split.train, "svd", training.DEFAULTS["svd"], seed=0), split)
+    split, files = building.files(gather.ratings(read_ratings(SAMPLE).to_batches()), 0.1)
+    model = training.fit(split.train, "svd", training.DEFAULTS["svd"], seed=0)
+    return Served(model, History.from_bytes(files[HISTORY]))
 
 
 def large() -> Served:
     """Return 200,000 users, 27,000 movies and 100 factors, all made up: planted factors, long tails."""
     train = made_up(N_RATINGS)
-    no = np.zeros(0, "<f4"), np.zeros(0, "<i4"), np.zeros(len(train.users) + 1, "<i4")
-    nothing = RatingMatrix(sparse.csr_array(no, shape=train.ratings.shape), train.users, train.movies)
-    return Served(planted(train), Split("made-up", train, nothing, building.popularity(train)))
+    rows, columns, ratings = train.triples()
+    kinds = np.full(len(ratings), TRAINED, dtype=np.uint8)
+    indptr = train.ratings.indptr.astype(np.int64)
+    panel = np.sort(np.random.default_rng(0).choice(len(rows), PANEL, replace=False))
+    history = History(train.users, train.movies, indptr, columns, ratings, kinds, rows[panel], columns[panel])
+    return Served(planted(train), history)
 
 
 def planted(train: RatingMatrix, seed: int = 0) -> FactorModel:
