@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared.adapters import kafka, s3
+from shared.adapters import s3
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.channels import Channels
 from shared.ports import Lake, Log, ObjectStore, Publisher
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.adapters.kafka import KafkaPublisher
     from shared.adapters.lake import DeltaLake
 
 
@@ -27,7 +28,7 @@ class Deps:
     settings: Settings
     objects: ObjectStore
     open_lake: Callable[[], Lake]
-    publisher: Publisher
+    open_publisher: Callable[[], Publisher]
     log: Log
     now: Callable[[], datetime]
     environment: Mapping[str, str]
@@ -36,6 +37,11 @@ class Deps:
     def lake(self) -> Lake:
         """The lake, opened by the functions that use it."""
         return self.open_lake()
+
+    @cached_property
+    def publisher(self) -> Publisher:
+        """The way to the other functions, for those that tell them anything."""
+        return self.open_publisher()
 
     @property
     def artifacts(self) -> ArtifactStore:
@@ -76,11 +82,18 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
         settings=settings,
         objects=bucket,
         open_lake=lambda: lake(settings, environment),
-        publisher=kafka.KafkaPublisher(settings.kafka_bootstrap, function),
+        open_publisher=lambda: publisher(settings, function),
         log=structlog.get_logger(function=function),
         now=lambda: datetime.now(UTC),
         environment=environment,
     )
+
+
+def publisher(settings: Settings, function: str) -> "KafkaPublisher":
+    """Return the way to Kafka. Its client is imported here: `score` tells nobody anything, and starts sooner without."""
+    from shared.adapters.kafka import KafkaPublisher
+
+    return KafkaPublisher(settings.kafka_bootstrap, function)
 
 
 def lake(settings: Settings, environment: Mapping[str, str]) -> "DeltaLake":

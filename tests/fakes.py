@@ -83,11 +83,12 @@ class MemoryPublisher:
 
 def deps(folder: Path, **settings: str) -> Deps:
     """Return dependencies in memory, with a real Delta table in a folder."""
+    publisher = MemoryPublisher()
     return Deps(
         settings=Settings.from_env(ENVIRONMENT | {name.upper(): value for name, value in settings.items()}),
         objects=MemoryStore(),
         open_lake=lambda: DeltaLake(str(folder / "lake"), {}),
-        publisher=MemoryPublisher(),
+        open_publisher=lambda: publisher,
         log=structlog.get_logger(),
         now=lambda: NOW,
         environment={},
