@@ -90,7 +90,7 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
 
 
 def publisher(settings: Settings, function: str) -> "KafkaPublisher":
-    """Return the way to Kafka. Its client is imported here: `score` tells nobody anything, and starts sooner without."""
+    """Return the way to Kafka. Its client is imported here: `score` tells nobody anything, and starts sooner."""
     from shared.adapters.kafka import KafkaPublisher
 
     return KafkaPublisher(settings.kafka_bootstrap, function)
