@@ -14,6 +14,7 @@ from shared import keys
 from tests import entry, fakes
 
 NONSENSE = {"700": b"not json", "701": b"null", "702": b"[]", "703": b'{"movies": null}'}
+MADE_BY = {"rung": "personal", "model": "svd@v1", "revision": "r1"}
 CHANGES = {"800": {"movies": []}, "801": {"rung": "guessed"}, "802": {"movies": [7]}}
 
 
@@ -29,7 +30,7 @@ class Score(BaseHTTPRequestHandler):
         status = {"404": 404, "500": 500}.get(user, 200)
         if user == "600":
             threading.Event().wait(1)
-        body = {"movies": ["x", "y"], "scores": [5, 4], "rung": "personal", "model": "svd@v1", "revision": "r1"}
+        body = {"movies": ["x", "y"], "scores": [0.5, 0.4], "ratings": [5.0, 4.0], **MADE_BY}
         data = NONSENSE.get(user) or json.dumps(body | CHANGES.get(user, {})).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
