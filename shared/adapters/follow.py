@@ -23,14 +23,16 @@ class Follower(Generic[T]):
     def __init__(
         self, name: str, fetch: Callable[[T | None], T | None], seconds: float, first: T | None = None
     ) -> None:
-        """Hold `first`, fetch once now, and from now on in the background."""
+        """Hold `first`, or what is fetched now if there is none, and from now on fetch in the background."""
         self._name = name
         self._fetch = fetch
         self._seconds = seconds
         self._reason = ""
         self.value = first
-        self.refresh()
-        threading.Thread(target=self._run, name=f"follow-{name}", daemon=True).start()
+        if first is None:
+            self.refresh()
+        pause = seconds if first is None else 0.0
+        threading.Thread(target=self._run, args=(pause,), name=f"follow-{name}", daemon=True).start()
 
     def get(self) -> T:
         """Return the value held. Raises: NotReady, with the reason, if there never was one."""
@@ -50,7 +52,8 @@ class Follower(Generic[T]):
                 self._reason = reason
                 log.warning("refresh_failed", what=self._name, reason=self._reason, keeps=self.value is not None)
 
-    def _run(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(self._seconds):
+    def _run(self, pause: float) -> None:
+        never = threading.Event()
+        while not never.wait(pause):
             self.refresh()
+            pause = self._seconds
