@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared.adapters import s3
+from shared.adapters import envoy, knative, s3
+from shared.adapters.web import web
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.channels import Channels
-from shared.ports import Lake, Log, ObjectStore, Publisher
+from shared.ports import Lake, Log, ObjectStore, Publisher, Traffic
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -94,6 +95,15 @@ def publisher(settings: Settings, function: str) -> "KafkaPublisher":
     from shared.adapters.kafka import KafkaPublisher
 
     return KafkaPublisher(settings.kafka_bootstrap, function)
+
+
+def traffic(settings: Settings, environment: Mapping[str, str]) -> Traffic | None:
+    """Return the router's own word on where requests go; None if there is no router to ask. Raises: BadSettings."""
+    if settings.router == "envoy":
+        return envoy.EnvoyTraffic(web(), settings.router_url)
+    if settings.router == "knative":
+        return knative.in_pod(environment)
+    return None
 
 
 def lake(settings: Settings, environment: Mapping[str, str]) -> "DeltaLake":

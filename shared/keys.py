@@ -6,6 +6,7 @@ LANDING = "landing/"
 REFUSED = "refused/"
 LAKE = "lake/events"
 MATRIX_CHANNEL = "build_matrix"
+TITLES = "catalogue/titles.json"
 
 
 def landing(ingested_at: int, digest: str) -> str:

@@ -78,6 +78,26 @@ class Lake(Protocol):
         """Join small files; what readers see does not change."""
 
 
+class Target(NamedTuple):
+    """A revision behind a service: the tag it is asked by, its percentage of the users, and where it alone answers.
+
+    `host` is the Host header that a request needs there, if any; `revision` is empty where nobody says it.
+    """
+
+    revision: str
+    tag: str
+    percent: int
+    url: str
+    host: str | None = None
+
+
+class Traffic(Protocol):
+    """Where the router sends the requests of a service."""
+
+    def targets(self, service: str) -> Sequence[Target]:
+        """Return the targets of a service, some of the traffic on them; raise NotFound, NotReady, Corrupt."""
+
+
 Keyed = tuple[Any, str | None]
 """An event, and the key whose events stay in order."""
 

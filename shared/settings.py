@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -53,9 +53,12 @@ class Settings(BaseModel):
     score_svdpp_url: str = "http://127.0.0.1:8102"
     score_svd_weight: Annotated[int, Field(ge=0, le=100)] = 50
     experiment_salt: str = "marquee"
+    router: Literal["none", "envoy", "knative"] = "none"
+    router_url: str = "http://127.0.0.1:9901"
     deadline_ms: Positive = 600.0
-    score_share_ms: Positive = 350.0
+    hedge_ms: Positive = 100.0
     reserve_ms: Positive = 100.0
+    popular_file: Path | None = None
 
     @model_validator(mode="after")
     def _make_sense_together(self) -> Self:
@@ -63,6 +66,8 @@ class Settings(BaseModel):
             raise ValueError("RATING_MIN must be below RATING_MAX")
         if self.reserve_ms >= self.deadline_ms:
             raise ValueError("RESERVE_MS must be below DEADLINE_MS, or no model is ever asked")
+        if self.hedge_ms >= self.deadline_ms - self.reserve_ms:
+            raise ValueError("HEDGE_MS must be below DEADLINE_MS - RESERVE_MS, or a second model is never asked")
         return self
 
     @classmethod

@@ -25,7 +25,11 @@ OFFLINE_RMSE = Gauge("marquee_offline_rmse_ratio", "Validation RMSE of the last 
 REQUESTS = Counter("marquee_recommend_requests_total", "Lists answered", ["rung", "arm"])
 BAD_REQUESTS = Counter("marquee_recommend_bad_requests_total", "Requests refused with 400 or 404")
 LATENCY = Histogram("marquee_recommend_latency_seconds", "Seconds to answer", buckets=_DEADLINE_BUCKETS)
-SCORE_FAILED = Counter("marquee_recommend_score_failures_total", "Models that did not answer in time", ["arm"])
+SCORE_FAILED = Counter(
+    "marquee_recommend_score_failures_total",
+    "Asked models that gave no answer: an error, or later than another",
+    ["arm", "reason"],
+)
 EVENTS_DROPPED = Counter("marquee_events_dropped_total", "Events that found the buffer full or can never be sent")
 MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that failed a check", ["algorithm"])
 MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])

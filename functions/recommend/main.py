@@ -1,40 +1,47 @@
-"""Answer `GET /recommend/<userid>` with a list of movies, always, and put on record what was served."""
+"""Answer `GET /recommend/<userid>` with a list of movies, always, put on record what was served, and explain it."""
 
 import atexit
-import json
+import importlib
 import time
 import uuid
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from urllib.parse import quote
 
-import aiohttp
-from pydantic import TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from functions.recommend import core
-from shared import bootstrap, keys, telemetry
+from functions.recommend import core, kept, openapi
+from functions.recommend.answers import Explained, Recommended
+from functions.recommend.models import Models
+from shared import bootstrap, telemetry
 from shared.adapters.entrypoint import Once, function_app, problem, target
-from shared.adapters.follow import Follower
 from shared.adapters.kafka import LaterPublisher
-from shared.errors import BadInput
-from shared.events import RecommendationServed
-from shared.matrix import POPULARITY
-from shared.recommendation import MovieId, Recommendation
-
-_BEFORE_THE_FIRST_MATRIX = Path(__file__).with_name("popular.json")
-_POOL = 256
-_MOVIES = TypeAdapter(list[MovieId])
+from shared.adapters.web import web
+from shared.errors import BadInput, NotFound, NotReady
+from shared.events import Algorithm, RecommendationServed
+from shared.recommendation import Explanation, Recommendation
+from shared.titles import titles
 
 
-class Popular(NamedTuple):
-    """The movies most people liked, best first, and the matrix that says so."""
+class Call(NamedTuple):
+    """A request: its id, its user's arms, the user's own first, and when it must be answered."""
 
-    matrix_id: str
-    movies: list[str]
+    id: str
+    arms: list[core.Arm]
+    started: float
+    deadline: float
+
+    @property
+    def arm(self) -> str:
+        """The name of the user's own arm."""
+        return self.arms[0].name
+
+    @property
+    def left_seconds(self) -> float:
+        """How long the models have still."""
+        return self.deadline - time.perf_counter()
 
 
 @dataclass
@@ -42,134 +49,153 @@ class Recommend:
     """The deployed function: where the models answer, and what it knows itself."""
 
     deps: bootstrap.Deps
-    served: LaterPublisher
-    popular: Follower[Popular]
 
     def __post_init__(self) -> None:
         settings = self.deps.settings
-        self.urls = {"svd": settings.score_svd_url, "svdpp": settings.score_svdpp_url}
-        self.weights = {"svd": settings.score_svd_weight, "svdpp": 100 - settings.score_svd_weight}
+        self.served = LaterPublisher(self.deps.publisher)
+        atexit.register(self.served.close)
+        self.models = Models(self.deps.log, settings.hedge_ms / 1000)
+        self.targets = kept.follow_targets(self.deps)
+        self.popular = kept.follow_popular(self.deps, web())
+        self.titles = kept.follow_titles(self.deps)
+        self.weights: dict[Algorithm, int] = {
+            "svd": settings.score_svd_weight,
+            "svdpp": 100 - settings.score_svd_weight,
+        }
 
-    @cached_property
-    def http(self) -> aiohttp.ClientSession:
-        """The connections to the models, made on the event loop that uses them."""
-        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_POOL, keepalive_timeout=60))
-
-    async def answer(self, ask: core.Ask, arm: str, started: float) -> core.Answer:
-        """Go down the ladder: the arm's model, the other one, the popular movies. Never later than the deadline."""
+    def call(self, request_id: str, user_id: str, started: float) -> Call:
+        """Return what a request needs to be answered."""
         settings = self.deps.settings
-        for name in sorted(self.urls, key=lambda other: other != arm):
-            left_ms = settings.deadline_ms - settings.reserve_ms - (time.perf_counter() - started) * 1000
-            if left_ms <= 0:
-                break
-            try:
-                found = await self.score(name, ask, min(left_ms, settings.score_share_ms))
-            except (aiohttp.ClientError, TimeoutError, ValidationError) as error:
-                telemetry.SCORE_FAILED.labels(name).inc()
-                self.deps.log.warning("score_failed", arm=name, reason=f"{type(error).__name__}: {error}"[:200])
-                continue
-            if found is not None and found.movies:
-                return found
-        popular = self.popular.get()
-        movies = core.popular(popular.movies, ask.n, ask.exclude)
-        return core.Answer(
-            movies or popular.movies[: ask.n], "popular", f"popular@{popular.matrix_id}", settings.k_revision
-        )
+        targets = {algorithm: found() for algorithm, found in self.targets.items()}
+        arms = core.arms(user_id, settings.experiment_salt, self.weights, targets)
+        return Call(request_id, arms, started, started + (settings.deadline_ms - settings.reserve_ms) / 1000)
 
-    async def score(self, arm: str, ask: core.Ask, timeout_ms: float) -> core.Answer | None:
-        """Return what a model recommends, or None if it does not know the user."""
+    async def answer(self, ask: core.Ask, call: Call) -> core.Answer:
+        """Go down the ladder: the arm's model, the other one, the popular movies. Never later than the deadline."""
         query = {"n": str(ask.n), "exclude": ",".join(ask.exclude)}
-        timeout = aiohttp.ClientTimeout(total=timeout_ms / 1000)
-        async with self.http.get(f"{self.urls[arm]}/top/{ask.user_id}", params=query, timeout=timeout) as answer:
-            if answer.status == 404:
-                return None
-            answer.raise_for_status()
-            found = Recommendation.model_validate_json(await answer.read())
+        try:
+            found = await self.models.first(call.arms, f"top/{ask.user_id}", query, Recommendation, call.left_seconds)
+        except (NotFound, NotReady):
+            everybodys = self.popular.get()
+            movies = core.popular(everybodys.movies, ask.n, ask.exclude)
+            return core.Answer(movies, "popular", everybodys.model, self.deps.settings.k_revision)
         return core.Answer(found.movies, found.rung, found.model, found.revision)
 
-
-def fetch_popular(deps: bootstrap.Deps, held: Popular) -> Popular:
-    """Return the popular movies of the newest matrix that has any, or those held."""
-    matrix_id = deps.channels.get(keys.MATRIX_CHANNEL).get("matrix_id", held.matrix_id)
-    if matrix_id == held.matrix_id:
-        return held
-    movies = _MOVIES.validate_json(deps.artifacts.get_file(keys.matrix(matrix_id), POPULARITY))
-    return Popular(matrix_id, movies or held.movies)
-
-
-def connect() -> Recommend:
-    """Connect to the bucket and, in the background, to Kafka."""
-    deps = bootstrap.build("recommend", writes=False)
-    seconds = deps.settings.channel_poll_seconds
-    packaged = Popular("none", json.loads(_BEFORE_THE_FIRST_MATRIX.read_bytes()))
-    popular = Follower("popular movies", lambda held: fetch_popular(deps, held or packaged), seconds, packaged)
-    served = LaterPublisher(deps.publisher)
-    atexit.register(served.close)
-    return Recommend(deps, served, popular)
+    def record(self, ask: core.Ask, answer: core.Answer, call: Call) -> None:
+        """Count what is served, and hand the record of it to Kafka."""
+        seconds = time.perf_counter() - call.started
+        telemetry.REQUESTS.labels(answer.rung, call.arm).inc()
+        telemetry.LATENCY.observe(seconds)
+        served = RecommendationServed(
+            request_id=call.id,
+            user_id=ask.user_id,
+            time=self.deps.now_us(),
+            movies=tuple(answer.movies),
+            latency_ms=round(seconds * 1000, 3),
+            arm=call.arm,
+            rung=answer.rung,
+            model=answer.model,
+            revision=answer.revision,
+        )
+        self.served.publish(served, key=ask.user_id)
 
 
-function = Once(connect)
+function = Once(lambda: Recommend(bootstrap.build("recommend", writes=False)))
 
 
 async def recommend(request: Request) -> Response:
-    """Answer one user, and hand the record of it to Kafka."""
-    started = time.perf_counter()
+    """Answer one user."""
+    started, request_id = time.perf_counter(), _request_id(request)
     function_ = await function()
-    given = request.headers.get("x-request-id", "")
-    request_id = given if core.is_request_id(given) else uuid.uuid4().hex
     query = request.query_params
     try:
         ask = core.ask(request.path_params["user_id"], query.getlist("n"), query.getlist("exclude"))
     except BadInput as error:
-        telemetry.BAD_REQUESTS.inc()
-        return problem(400, str(error), {"x-request-id": request_id})
-    settings = function_.deps.settings
-    arm = core.arm(ask.user_id, settings.experiment_salt, function_.weights)
-    answer = await function_.answer(ask, arm, started)
-    seconds = time.perf_counter() - started
-    telemetry.REQUESTS.labels(answer.rung, arm).inc()
-    telemetry.LATENCY.observe(seconds)
-    function_.served.publish(
-        RecommendationServed(
-            request_id=request_id,
-            user_id=ask.user_id,
-            time=function_.deps.now_us(),
-            movies=tuple(answer.movies),
-            latency_ms=round(seconds * 1000, 3),
-            arm=arm,
-            rung=answer.rung,
-            model=answer.model,
-            revision=answer.revision,
-        ),
-        key=ask.user_id,
+        return _refused(400, str(error), request_id)
+    call = function_.call(request_id, ask.user_id, started)
+    answer = await function_.answer(ask, call)
+    function_.record(ask, answer, call)
+    headers = _headers(answer, call)
+    if not _wants_json(request):
+        return PlainTextResponse(",".join(answer.movies) + "\n", headers=headers)
+    called = titles(answer.movies, function_.titles.get())
+    body = Recommended(
+        user_id=ask.user_id,
+        movies=list(answer.movies),
+        titles=[called[movie] for movie in answer.movies],
+        model=answer.model,
+        revision=answer.revision,
+        rung=answer.rung,
+        arm=call.arm,
+        request_id=request_id,
     )
-    return _response(request, answer, arm, request_id)
+    return JSONResponse(body.model_dump(), headers=headers)
 
 
-def _response(request: Request, answer: core.Answer, arm: str, request_id: str) -> Response:
-    headers = {
+async def explain(request: Request) -> Response:
+    """Say why a movie stands where it does for a user, by the model that the user's list is from."""
+    started, request_id = time.perf_counter(), _request_id(request)
+    function_ = await function()
+    user_id, movie = request.path_params["user_id"], request.path_params["movie_id"]
+    try:
+        core.check_user(user_id)
+        core.check_movie(movie)
+        call = function_.call(request_id, user_id, started)
+        path = f"explain/{user_id}/{quote(movie, safe='')}"
+        found = await function_.models.first(call.arms, path, {}, Explanation, call.left_seconds)
+    except BadInput as error:
+        return _refused(400, str(error), request_id)
+    except NotFound:
+        return _refused(404, f"no model knows both user {user_id} and movie {movie!r}", request_id)
+    except NotReady as error:
+        return problem(503, str(error), {"x-request-id": request_id, "cache-control": "no-store"})
+    headers = _headers(core.Answer([movie], found.rung, found.model, found.revision), call)
+    called = titles([movie, *(each.movie for each in found.because)], function_.titles.get())
+    if not _wants_json(request):
+        words = importlib.import_module("shared.explanation").words(found, called)
+        return PlainTextResponse(words, headers=headers)
+    body = Explained(**dict(found), titles=called, arm=call.arm, request_id=request_id)
+    return JSONResponse(body.model_dump(), headers=headers)
+
+
+async def describe(_: Request) -> Response:
+    """Answer what can be asked, and how."""
+    return JSONResponse(openapi.DOCUMENT)
+
+
+def _request_id(request: Request) -> str:
+    given = request.headers.get("x-request-id", "")
+    return given if core.is_plain(given) else uuid.uuid4().hex
+
+
+def _wants_json(request: Request) -> bool:
+    return core.prefers_json(",".join(request.headers.getlist("accept")))
+
+
+def _headers(answer: core.Answer, call: Call) -> dict[str, str]:
+    return {
         "cache-control": "no-store",
-        "x-request-id": request_id,
+        "x-request-id": call.id,
         "x-marquee-model": answer.model,
         "x-marquee-revision": answer.revision,
         "x-marquee-rung": answer.rung,
-        "x-marquee-arm": arm,
+        "x-marquee-arm": call.arm,
         "vary": "accept",
     }
-    if "application/json" not in request.headers.get("accept", ""):
-        return PlainTextResponse(",".join(answer.movies) + "\n", headers=headers)
-    body: dict[str, Any] = {
-        "user_id": request.path_params["user_id"],
-        "movies": list(answer.movies),
-        "model": answer.model,
-        "revision": answer.revision,
-        "rung": answer.rung,
-        "arm": arm,
-        "request_id": request_id,
-    }
-    return JSONResponse(body, headers=headers)
 
 
-app = function_app(function, [Route("/recommend/{user_id:path}", recommend)])
+def _refused(status: int, why: str, request_id: str) -> Response:
+    telemetry.BAD_REQUESTS.inc()
+    return problem(status, why, {"x-request-id": request_id, "cache-control": "no-store"})
+
+
+app = function_app(
+    function,
+    [
+        Route("/recommend/{user_id:path}", recommend),
+        Route("/explain/{user_id}/{movie_id}", explain),
+        Route("/openapi.json", describe),
+    ],
+)
 
 main = target(app)

@@ -16,6 +16,7 @@ from shared.ports import Lake
 from shared.recommendation import Popular
 
 _USERS_KEPT = 10_000
+_SOON = 1.0  # seconds after the start: the first answers come first
 
 
 @dataclass(eq=False)
@@ -57,8 +58,10 @@ class Score:
         self._lake_turn = Lock()
         self.served = Follower(f"model of {self.algorithm}", self.fetch, settings.channel_poll_seconds)
         poll = settings.fresh_poll_seconds
-        self._lake_version = Follower("lake", lambda _: self.catch_up(self.served.get()), poll, at_once=False)
-        self.popular = Follower("popular movies", lambda _: self.count(self.served.get()), 5 * poll, at_once=False)
+        self._lake_version = Follower("lake", lambda _: self.catch_up(self.served.get()), poll, wait=min(poll, _SOON))
+        self.popular = Follower(
+            "popular movies", lambda _: self.count(self.served.get()), 5 * poll, wait=min(poll, _SOON)
+        )
         telemetry.FRESHNESS.set_function(self.seconds_behind)
 
     @cached_property

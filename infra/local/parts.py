@@ -33,7 +33,13 @@ def parts(machine: Machine) -> list[Part]:
     """Return every process, in the order of starting."""
     sources = str(ROOT / "infra/local/sources.yaml")
     addresses = {f"{name.upper()}_URL": machine.url(name) for name in _FUNCTIONS}
-    routes = {"SCORE_SVD_URL": machine.url("score-svd"), "SCORE_SVDPP_URL": machine.url("score-svdpp")}
+    routes = {
+        "SCORE_SVD_URL": machine.url("score-svd"),
+        "SCORE_SVDPP_URL": machine.url("score-svdpp"),
+        "ROUTER": "envoy",
+        "ROUTER_URL": machine.url("envoy-admin"),
+        "POPULAR_FILE": str(machine.data / "popular.json"),
+    }
     return [
         _kafka(machine),
         _s3(machine),

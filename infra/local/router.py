@@ -1,10 +1,14 @@
 """Envoy in front of the revisions: what Knative's ingress does, from files that it watches.
 
+A request goes to a revision by the weights, or, with the Host `<tag>-<service>`, to the one with that tag, as
+with Knative's tag URLs.
+
 A new file renamed into place changes the weights within a second; no connection is lost. Make before break: Envoy
 knows the new revisions before a listener names them, and those of the traffic before stay until the next change.
 """
 
 import json
+import re
 import time
 import urllib.request
 from collections.abc import Collection, Mapping, Sequence
@@ -25,6 +29,7 @@ SERVICES: Final[Mapping[str, Sequence[str]]] = {
 """The routed services, and the processes of each one's first revision."""
 
 _KNOWN_SECONDS: Final = 10
+_TAG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _TYPE: Final = "type.googleapis.com/envoy."
 _HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
@@ -32,11 +37,12 @@ _ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
 
 @dataclass(frozen=True)
 class Target:
-    """A revision of a service: its share of the traffic in percent, and the ports of its processes."""
+    """A revision of a service: its share of the traffic in percent, the ports of its processes, and its tag."""
 
     revision: str
     percent: int
     ports: Sequence[int]
+    tag: str = "stable"
 
 
 Traffic = Mapping[str, Sequence[Target]]
@@ -64,12 +70,11 @@ class Router:
     def write(self, traffic: Traffic) -> None:
         """Route so from now on.
 
-        Raises: BadSettings if a service's shares do not add up to 100; NotReady if a running Envoy does not take it.
+        Raises: BadSettings if a service's shares do not add up to 100, or a tag is no DNS label or names two of its
+        targets; NotReady if a running Envoy does not take it.
         """
         for service, targets in traffic.items():
-            shares = [target.percent for target in targets]
-            if sum(shares) != 100 or min(shares) < 0:
-                raise BadSettings(f"{service}: shares of {shares} percent do not add up to 100")
+            _check(service, targets)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._replace("envoy.yaml", self._bootstrap())
         clusters = {target.revision: _cluster(target) for targets in traffic.values() for target in targets}
@@ -121,12 +126,20 @@ class Router:
         }
 
 
-def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, Any]:
-    weighted = [{"name": target.revision, "weight": target.percent} for target in targets]
+def _check(service: str, targets: Sequence[Target]) -> None:
+    shares, tags = [target.percent for target in targets], [target.tag for target in targets]
+    if sum(shares) != 100 or min(shares) < 0:
+        raise BadSettings(f"{service}: shares of {shares} percent do not add up to 100")
+    if len(set(tags)) < len(tags) or not all(map(_TAG.fullmatch, tags)):
+        raise BadSettings(f"{service}: {tags} are no tags: each is a DNS label, and no other's")
+
+
+def _host(name: str, domain: str, to: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the virtual host that sends a domain's requests to a cluster or to weighted ones."""
     route = {
         "match": {"prefix": "/"},
         "route": {
-            "weighted_clusters": {"clusters": weighted},
+            **to,
             "timeout": "2s",
             "retry_policy": {
                 "retry_on": "connect-failure,refused-stream,reset",  # all that is routed is GET
@@ -144,13 +157,23 @@ def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, A
             },
         },
     }
+    return {"name": name, "domains": [domain], "routes": [route]}
+
+
+def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, Any]:
+    weighted = [{"name": target.revision, "weight": target.percent} for target in targets]
+    tagged = [f"{target.tag}-{service}" for target in targets]
+    hosts = [
+        _host(service, "*", {"weighted_clusters": {"clusters": weighted}}),
+        *(_host(name, name, {"cluster": target.revision}) for name, target in zip(tagged, targets, strict=True)),
+    ]
     manager = {
         "@type": _HTTP,
         "stat_prefix": service,
         "use_remote_address": True,
         "preserve_external_request_id": True,
         "http_protocol_options": {"accept_http_10": True},
-        "route_config": {"virtual_hosts": [{"name": service, "domains": ["*"], "routes": [route]}]},
+        "route_config": {"virtual_hosts": hosts, "ignore_port_in_host_matching": True},
         "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
     }
     return {

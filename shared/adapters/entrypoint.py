@@ -20,6 +20,7 @@ import structlog
 from cloudevents.exceptions import GenericException
 from cloudevents.http import CloudEvent, from_http
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
@@ -100,7 +101,7 @@ def function_app(ready: Callable[[], Awaitable[object]], routes: Sequence[Route]
     async def metrics(_: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return Router(
+    return _Routes(
         [
             *routes,
             Route("/health/liveness", liveness),
@@ -175,6 +176,17 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
         media_type="application/problem+json",
         headers=headers,
     )
+
+
+class _Routes(Router):
+    """Routes that refuse a method as a problem too."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except HTTPException as error:
+            refusal = problem(error.status_code, f"{scope['method']} is not answered here", error.headers)
+            await refusal(scope, receive, send)
 
 
 async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:

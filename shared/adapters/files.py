@@ -1,13 +1,14 @@
-"""Files: a folder as a write-once store, for models that a person keeps on disk, and YAML."""
+"""Files: a folder as a write-once store, for models that a person keeps on disk; a file that changes; YAML."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from shared.errors import BadInput, Conflict, NotFound
+from shared.errors import BadInput, Conflict, NotFound, NotReady
 from shared.ports import Tagged
 
 
@@ -36,6 +37,16 @@ class DirectoryStore:
         part = path.with_name(path.name + ".part")
         part.write_bytes(data)
         part.replace(path)
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file whole: whoever reads it finds the old bytes or the new ones. Raises: NotReady."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except OSError as error:
+        raise NotReady(f"{path} cannot be written: {error}") from error
 
 
 def read_yaml(path: Path) -> Any:

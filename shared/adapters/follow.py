@@ -10,8 +10,6 @@ from shared.errors import NotReady
 
 T = TypeVar("T")
 
-_SOON = 1.0  # seconds
-
 log = structlog.get_logger()
 
 
@@ -29,18 +27,18 @@ class Follower(Generic[T]):
         seconds: float,
         first: T | None = None,
         *,
-        at_once: bool = True,
+        wait: float | None = None,
     ) -> None:
-        """Hold `first`, fetch once now, or soon if that need not be at once, and from then on in the background."""
+        """Hold `first`; without one fetch now, or after `wait` seconds if given; then go on in the background."""
         self._name = name
         self._fetch = fetch
         self._seconds = seconds
         self._reason = ""
         self.value = first
-        self._soon = 0.0 if at_once else min(_SOON, seconds)
-        if at_once:
+        if first is None and wait is None:
             self.refresh()
-        threading.Thread(target=self._run, name=f"follow-{name}", daemon=True).start()
+            wait = seconds
+        threading.Thread(target=self._run, args=(wait or 0.0,), name=f"follow-{name}", daemon=True).start()
 
     def get(self) -> T:
         """Return the value held. Raises: NotReady, with the reason, if there never was one."""
@@ -60,10 +58,8 @@ class Follower(Generic[T]):
                 self._reason = reason
                 log.warning("refresh_failed", what=self._name, reason=self._reason, keeps=self.value is not None)
 
-    def _run(self) -> None:
-        pause = threading.Event()
-        if self._soon:
-            pause.wait(self._soon)
+    def _run(self, pause: float) -> None:
+        never = threading.Event()
+        while not never.wait(pause):
             self.refresh()
-        while not pause.wait(self._seconds):
-            self.refresh()
+            pause = self._seconds

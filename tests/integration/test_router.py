@@ -22,7 +22,8 @@ def test_weights_change_without_a_restart(marquee: Marquee) -> None:
     def shares(to_first: int) -> list[Target]:
         ports = [machine.port(name) for name in ("recommend-1", "recommend-2")]
         percents = (to_first, 100 - to_first)
-        return [Target(f"r{n}", percent, [port]) for n, (percent, port) in enumerate(zip(percents, ports, strict=True))]
+        tags = ("stable", "canary")
+        return [Target(f"r-{tag}", *each, tag) for tag, *each in zip(tags, percents, [[p] for p in ports], strict=True)]
 
     def seen() -> set[str]:
         return {process_behind(machine.url("recommend")) for _ in range(20)}

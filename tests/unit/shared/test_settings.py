@@ -24,6 +24,8 @@ def test_the_rating_scale_comes_from_the_environment() -> None:
     [
         ({"RATING_MIN": "5", "RATING_MAX": "1"}, "RATING_MIN"),
         ({"DEADLINE_MS": "100", "RESERVE_MS": "100"}, "RESERVE_MS"),
+        ({"HEDGE_MS": "500"}, "HEDGE_MS"),
+        ({"ROUTER": "nginx"}, "ROUTER"),
         ({"TRAIN_SEED": "-1"}, "TRAIN_SEED"),
     ],
 )

@@ -1,199 +1,530 @@
-import asyncio
 import dataclasses
 import json
-import threading
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
+from types import ModuleType
 
+import prometheus_client
 import pytest
 
-from shared import keys
+from functions.recommend import core, kept
+from shared import keys, titles
+from shared.ports import Target
+from shared.settings import Settings
 from tests import entry, fakes
+from tests.unit.functions.recommend.score import POPULAR, Score, paused, serving
 
-NONSENSE = {"700": b"not json", "701": b"null", "702": b"[]", "703": b'{"movies": null}'}
-CHANGES = {"800": {"movies": []}, "801": {"rung": "guessed"}, "802": {"movies": [7]}}
-
-
-class Score(BaseHTTPRequestHandler):
-    """A score service that does what its path's user id says."""
-
-    protocol_version = "HTTP/1.1"
-    asked: ClassVar[list[str]] = []
-
-    def do_GET(self):
-        Score.asked.append(self.path)
-        user = self.path.split("?")[0].rsplit("/", 1)[1]
-        status = {"404": 404, "500": 500}.get(user, 200)
-        if user == "600":
-            threading.Event().wait(1)
-        body = {"movies": ["x", "y"], "scores": [5, 4], "rung": "personal", "model": "svd@v1", "revision": "r1"}
-        data = NONSENSE.get(user) or json.dumps(body | CHANGES.get(user, {})).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_):
-        pass
+DEAD = "http://127.0.0.1:1"
+WEIGHTS = {"svd": 50, "svdpp": 50}
+HEDGE_MS = 60
 
 
-@contextmanager
-def score_service() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Score) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+def user_of(algorithm: str, number: int = 0) -> str:
+    """Return one of the users whose own model is of an algorithm."""
+    users = [user for user in map(str, range(1, 60)) if core.deal(user, "marquee", WEIGHTS) == algorithm]
+    return users[number]
+
+
+SVD, SVDPP = user_of("svd"), user_of("svdpp")
 
 
 @pytest.fixture
-def deps(tmp_path):
-    with score_service() as url:
-        yield fakes.deps(
-            tmp_path,
-            score_svd_url=url,
-            score_svdpp_url="http://127.0.0.1:1",
-            score_share_ms="150",
-            channel_poll_seconds="0.05",
-        )
+def svd():
+    with serving(Score("svd")) as score:
+        yield score
+
+
+@pytest.fixture
+def svdpp():
+    with serving(Score("svdpp")) as score:
+        yield score
+
+
+@pytest.fixture
+def deps(tmp_path, svd, svdpp):
+    return fakes.deps(
+        tmp_path,
+        score_svd_url=svd.url,
+        score_svdpp_url=svdpp.url,
+        channel_poll_seconds="60",
+        hedge_ms=str(HEDGE_MS),
+    )
+
+
+@pytest.fixture
+def store(deps):
+    return deps.objects
+
+
+def changed(deps, **settings):
+    """Return the dependencies with other settings."""
+    told = deps.settings.model_dump(exclude_none=True) | settings
+    return dataclasses.replace(deps, settings=Settings.from_env({n.upper(): str(told[n]) for n in told}))
+
+
+@contextmanager
+def recommending(deps, monkeypatch):
+    """Run recommend for the length of a block, and leave no connection open."""
+    with entry.client("recommend", deps, monkeypatch) as client:
+        function = sys.modules["main"].function
+        try:
+            yield client
+        finally:
+            client.portal.call(close, function)
+
+
+async def close(function):
+    await (await function()).models.http.close()
 
 
 @pytest.fixture
 def http(deps, monkeypatch):
-    with entry.client("recommend", deps, monkeypatch) as client:
+    with recommending(deps, monkeypatch) as client:
         yield client
+
+
+@pytest.fixture
+def following(client):
+    """Return a client of a recommend that looks for news all the time; the others look once, when they start."""
+    return client(channel_poll_seconds=0.1)
+
+
+@pytest.fixture
+def client(deps, monkeypatch):
+    """Return what makes a client of recommend with some settings changed."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(recommending(changed(deps, **settings), monkeypatch))
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Return once something that is followed has arrived."""
+    deadline = time.monotonic() + 5
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def timed(http, path, **more):
+    """Return an answer and how many seconds it took, once the function is ready."""
+    http.get("/health/readiness")
+    started = time.perf_counter()
+    answer = http.get(path, **more)
+    return answer, time.perf_counter() - started
+
+
+def model(answer) -> str:
+    return answer.headers["x-marquee-model"]
 
 
 def test_a_known_user_gets_personal_movies_as_plain_text(http):
     """One line of ids, and headers that say what made it."""
-    answer = http.get("/recommend/1")
+    answer = http.get(f"/recommend/{SVD}")
     assert (answer.status_code, answer.text) == (200, "x,y\n")
     assert answer.headers["content-type"].startswith("text/plain")
     assert answer.headers["x-marquee-rung"] == "personal"
-    assert answer.headers["x-marquee-model"] == "svd@v1"
+    assert model(answer) == "svd@v1"
     assert answer.headers["x-marquee-revision"] == "r1"
-    assert answer.headers["x-marquee-arm"] in {"svd", "svdpp"}
+    assert answer.headers["x-marquee-arm"] == "svd:stable"
     assert answer.headers["cache-control"] == "no-store"
+    assert "etag" not in answer.headers
 
 
-def test_a_store_that_is_away_from_the_start_costs_nobody_a_list(deps, monkeypatch):
-    """The packaged list answers until the bucket can be read."""
-    deps.objects.down = True
-    with entry.client("recommend", deps, monkeypatch) as http:
-        answer = http.get("/recommend/404?n=3")
-        assert (answer.status_code, answer.headers["x-marquee-model"]) == (200, "popular@none")
-
-
-def test_a_user_whom_only_the_other_model_knows_gets_personal_movies(deps, monkeypatch):
-    """The two models may stand on different matrices; the ladder asks both before it gives up."""
-    settings = deps.settings.model_copy(update={"score_svdpp_url": deps.settings.score_svd_url + "/unknown/404?"})
-    deps = dataclasses.replace(deps, settings=settings)
-    with entry.client("recommend", deps, monkeypatch) as http:
-        answers = [http.get(f"/recommend/{user}") for user in range(1, 30)]
-    assert {answer.headers["x-marquee-arm"] for answer in answers} == {"svd", "svdpp"}
-    assert {answer.headers["x-marquee-rung"] for answer in answers} == {"personal"}
+def test_each_user_is_answered_by_the_own_model(http):
+    """The arm that the headers name is the one whose model answers."""
+    answers = [http.get(f"/recommend/{user}") for user in (SVD, SVDPP)]
+    assert [(each.headers["x-marquee-arm"], model(each)) for each in answers] == [
+        ("svd:stable", "svd@v1"),
+        ("svdpp:stable", "svdpp@v1"),
+    ]
 
 
 def test_json_when_asked_for(http):
-    """The same facts as in the headers."""
-    answer = http.get("/recommend/1", headers={"accept": "application/json", "x-request-id": "abc"})
-    assert answer.json()["movies"] == ["x", "y"]
-    assert answer.json()["request_id"] == "abc" == answer.headers["x-request-id"]
+    """The same facts as in the headers, and what the movies are called."""
+    answer = http.get(f"/recommend/{SVD}", headers={"accept": "application/json", "x-request-id": "abc"})
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json() == {
+        "user_id": SVD,
+        "movies": ["x", "y"],
+        "titles": ["x", "y"],
+        "model": model(answer),
+        "revision": answer.headers["x-marquee-revision"],
+        "rung": answer.headers["x-marquee-rung"],
+        "arm": answer.headers["x-marquee-arm"],
+        "request_id": "abc",
+    }
+    assert answer.headers["x-request-id"] == "abc"
 
 
-@pytest.mark.parametrize("user", ["404", "500", "600", *NONSENSE, *CHANGES])
-def test_whatever_score_does_there_is_a_list(http, user):
-    """Unknown user, error, silence, nonsense, an empty list: popular movies, in time, never an error."""
-    answer = http.get(f"/recommend/{user}?n=5")
-    assert answer.status_code == 200
-    assert answer.headers["x-marquee-rung"] == "popular"
+def test_head_is_get_without_the_list(http):
+    """The same headers, the length too."""
+    head, get = http.head(f"/recommend/{SVD}"), http.get(f"/recommend/{SVD}")
+    assert (head.status_code, head.headers["content-length"]) == (200, get.headers["content-length"])
+    assert head.headers["x-marquee-model"] == get.headers["x-marquee-model"]
+
+
+def titles_of(http) -> list[str]:
+    return http.get(f"/recommend/{SVD}", headers={"accept": "application/json"}).json()["titles"]
+
+
+def test_titles_come_from_the_catalogue_and_else_from_the_ids(client, store, svd, monkeypatch):
+    """A catalogue is noticed; what it lacks is derived; one that is away or wrong changes nothing."""
+    monkeypatch.setattr(kept, "_POLLS_OF_TITLES", 1)
+    http = client(channel_poll_seconds=0.1)
+    svd.wrong = {"movies": ["toy+story+1995", "x"]}
+    assert titles_of(http) == ["Toy Story (1995)", "x"]
+    store.put(keys.TITLES, titles.encode({"x": "The X"}))
+    until(lambda: titles_of(http) == ["Toy Story (1995)", "The X"])
+    store.put(keys.TITLES, b'{"x": 7}')
+    time.sleep(0.3)
+    store.down = True
+    time.sleep(0.3)
+    assert titles_of(http) == ["Toy Story (1995)", "The X"]
+
+
+# What models do to an answer
+
+
+@pytest.mark.parametrize("own", ["svd", "svdpp"])
+def test_a_dead_model_costs_its_users_neither_time_nor_the_personal_list(client, own):
+    """A refused connection asks the other model at once, not after the hedge."""
+    http = client(**{f"score_{own}_url": DEAD})
+    answer, seconds = timed(http, f"/recommend/{user_of(own)}")
+    assert (answer.headers["x-marquee-rung"], model(answer)) == ("personal", f"{({'svd', 'svdpp'} - {own}).pop()}@v1")
+    assert answer.headers["x-marquee-arm"] == f"{own}:stable"
+    assert seconds < HEDGE_MS / 1000
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(b"not json", b"null", b"[]", b'{"movies": null}', b""),
+        *({"movies": []}, {"rung": "guessed"}, {"movies": [7]}, {"scores": [None, 1.0]}),
+        *({"model": "svd@v1\r\nx-evil: 1"}, {"model": "svd@é"}, {"revision": ""}),
+    ],
+)
+def test_nonsense_of_a_model_is_no_answer(http, svd, wrong):
+    """What breaks the contract, an empty list too, goes to nobody: the other model is asked."""
+    svd.wrong = wrong
+    answer = http.get(f"/recommend/{SVD}")
+    assert (answer.status_code, model(answer)) == (200, "svdpp@v1")
+    assert "x-evil" not in answer.headers
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_a_model_that_does_not_know_or_fails_passes_the_user_on(http, svd, status):
+    """The two models may stand on different matrices, so the other is asked, whatever the first one lacks."""
+    svd.status = status
+    answer = http.get(f"/recommend/{SVD}")
+    assert (answer.headers["x-marquee-rung"], model(answer)) == ("personal", "svdpp@v1")
+
+
+def test_a_slow_model_is_hedged(http, svd, svdpp):
+    """After the hedge the other model is asked as well, and answers."""
+    svd.seconds = 0.4
+    answer, seconds = timed(http, f"/recommend/{SVD}")
+    assert model(answer) == "svdpp@v1"
+    assert HEDGE_MS / 1000 <= seconds < 0.3
+    assert len(svdpp.asked) == 1
+
+
+def test_a_quick_model_is_asked_alone(http, svdpp):
+    """Hedging costs nothing while all is well."""
+    for number in range(5):
+        http.get(f"/recommend/{user_of('svd', number)}")
+    assert svdpp.asked == []
+
+
+def test_a_paused_model_is_soon_spared(client):
+    """Its users wait for the hedge five times, then get the other model's list at once."""
+    with paused() as url:
+        http = client(score_svd_url=url)
+        took = []
+        for number in range(8):
+            answer, seconds = timed(http, f"/recommend/{user_of('svd', number)}")
+            assert model(answer) == "svdpp@v1"
+            took.append(seconds)
+    assert min(took[:5]) >= HEDGE_MS / 1000
+    assert max(took[5:]) < HEDGE_MS / 1000
+
+
+def test_a_model_that_is_back_gets_its_users_back(http, svd):
+    """A second after it failed for the last time it is tried, and answers again."""
+    svd.status = 500
+    for number in range(7):
+        http.get(f"/recommend/{user_of('svd', number)}")
+    assert len(svd.asked) == 5
+    svd.status = 200
+    assert model(http.get(f"/recommend/{SVD}")) == "svdpp@v1"
+    until(lambda: model(http.get(f"/recommend/{SVD}")) == "svd@v1")
+    assert model(http.get(f"/recommend/{SVD}")) == "svd@v1"
+
+
+def test_unknown_users_are_no_failures_of_a_model(http, svd):
+    """A model that says it does not know is well, however often."""
+    svd.status = 404
+    for number in range(8):
+        http.get(f"/recommend/{user_of('svd', number)}")
+    assert len(svd.asked) == 8
+
+
+@pytest.mark.parametrize("trouble", ["slow", "paused", "dead", "failing", "unknown"])
+def test_when_no_model_helps_there_is_a_list_in_time(client, deps, svd, svdpp, trouble):
+    """Whatever happens to both models, 200 with popular movies within 600 ms."""
+    with paused() as silent:
+        urls = {"paused": silent, "dead": DEAD}.get(trouble)
+        http = client(**{f"score_{name}_url": urls for name in WEIGHTS} if urls else {})
+        for score in (svd, svdpp):
+            score.status = {"failing": 500, "unknown": 404}.get(trouble, 200)
+            score.seconds = 2.0 if trouble == "slow" else 0.0
+        answer, seconds = timed(http, f"/recommend/{SVD}?n=5")
+    assert (answer.status_code, answer.headers["x-marquee-rung"]) == (200, "popular")
     assert len(answer.text.strip().split(",")) == 5
+    assert answer.headers["x-marquee-revision"] == "local"
+    assert seconds < deps.settings.deadline_ms / 1000
+
+
+def test_failures_are_counted_by_arm_and_reason(http, svd):
+    """So that an alert can say which model it is, and whether it errs or lags."""
+
+    def counted(reason: str) -> float:
+        labels = {"arm": "svd:stable", "reason": reason}
+        return prometheus_client.REGISTRY.get_sample_value("marquee_recommend_score_failures_total", labels) or 0
+
+    errors, lags = counted("error"), counted("late")
+    svd.status = 500
+    http.get(f"/recommend/{SVD}")
+    svd.status, svd.seconds = 200, 0.3
+    http.get(f"/recommend/{SVD}")
+    until(lambda: (counted("error"), counted("late")) == (errors + 1, lags + 1))
+
+
+def test_n_and_exclude_reach_the_model(http, svd):
+    """The model leaves out what is excluded, so that the list keeps its length."""
+    http.get(f"/recommend/{SVD}?n=7&exclude=a,toy%2Bstory")
+    assert svd.asked == [f"/top/{SVD}?n=7&exclude=a,toy%2Bstory"]
+
+
+# Who is dealt which revision
+
+
+@pytest.fixture
+def router(monkeypatch):
+    """A router that can be told what to say, in place of the one of the settings."""
+
+    class Router:
+        says: Callable[[str], list[Target]]
+
+        def targets(self, service: str) -> list[Target]:
+            return self.says(service)
+
+    router = Router()
+    monkeypatch.setattr(kept.bootstrap, "traffic", lambda *_: router)
+    return router
+
+
+def arm(http) -> str:
+    return http.get(f"/recommend/{SVD}").headers["x-marquee-arm"]
+
+
+def test_revisions_follow_the_router_and_are_asked_by_their_own_address(following, router, svd, svdpp):
+    """Of a canary with all traffic the users learn within moments; the request has the Host that it needs."""
+    router.says = lambda service: [
+        Target(f"{service}-1", "stable", 0, svd.url),
+        Target(f"{service}-2", "canary", 100, svdpp.url, f"canary-{service}"),
+    ]
+    until(lambda: arm(following) == "svd:canary")
+    svdpp.hosts.clear()
+    assert model(following.get(f"/recommend/{SVD}")) == "svdpp@v1"
+    assert "canary-score-svd" in svdpp.hosts
+
+
+def test_a_router_that_is_away_or_has_no_traffic_leaves_what_was(following, router, svd):
+    """Before its first word the configured address is asked, and later the last known targets."""
+
+    def away(_: str) -> list[Target]:
+        raise OSError("away")
+
+    router.says = away
+    assert arm(following) == "svd:stable"
+    router.says = lambda service: [Target("r", "canary", 100, svd.url)]
+    until(lambda: arm(following) == "svd:canary")
+    for says in (away, lambda _: [Target("r", "stable", 0, DEAD)], lambda _: []):
+        router.says = says
+        time.sleep(0.3)
+        assert arm(following) == "svd:canary"
+
+
+# What everybody likes
+
+
+def popular(http, query: str = "") -> str:
+    answer = http.get(f"/recommend/{SVD}{query}")
+    assert answer.headers["x-marquee-rung"] == "popular"
+    return answer.text.strip()
+
+
+@pytest.fixture
+def unknown(svd, svdpp):
+    """No model knows any user."""
+    svd.status = svdpp.status = 404
+
+
+def test_popular_movies_follow_a_model(following, unknown, svd):
+    """What svd's service says is popular answers, also after a change, and the headers say by what."""
+    until(lambda: popular(following, "?n=2") == "p0,p1")
+    assert model(following.get(f"/recommend/{SVD}")) == "svd@v1"
+    svd.popular = ["q0"]
+    until(lambda: popular(following) == "q0")
+    assert popular(following, "?exclude=q0") == "q0"
+
+
+def test_an_empty_popular_list_takes_no_place(following, unknown, svd, svdpp):
+    """A model without one changes nothing; the other's counts."""
+    svd.popular = []
+    svdpp.popular = ["r0", "r1"]
+    until(lambda: popular(following) == "r0,r1")
+    svdpp.popular = []
+    time.sleep(0.3)
+    assert popular(following) == "r0,r1"
+
+
+def test_from_its_first_second_there_is_a_list_though_everything_is_away(client, deps):
+    """Store, router and every model down and nothing on disk: the packaged list, at once."""
+    with paused() as silent:
+        http = client(score_svd_url=silent, score_svdpp_url=silent, router="envoy", router_url=silent)
+        deps.objects.down = True
+        started = time.perf_counter()
+        answer = http.get(f"/recommend/{SVD}?n=3")
+        seconds = time.perf_counter() - started
+    assert (answer.status_code, model(answer)) == (200, "popular@none")
+    assert seconds < deps.settings.deadline_ms / 1000
+
+
+def test_the_last_known_list_outlives_the_process(client, unknown, tmp_path):
+    """It is on disk: the next process answers from it though no model does."""
+    copy = tmp_path / "popular.json"
+    http = client(popular_file=copy)
+    until(lambda: popular(http, "?n=2") == "p0,p1")
+    until(copy.exists)
+    again = client(popular_file=copy, score_svd_url=DEAD, score_svdpp_url=DEAD)
+    assert popular(again) == ",".join(POPULAR[:20])
+    assert [path.name for path in tmp_path.iterdir()] == ["popular.json"]
+
+
+@pytest.mark.parametrize("stored", [b"", b"{", b'{"movies": [], "model": "m"}', b'{"movies": [7], "model": "m"}'])
+def test_a_copy_that_cannot_be_read_is_not_used(client, tmp_path, stored):
+    """The packaged list is better than an empty one."""
+    copy = tmp_path / "popular.json"
+    copy.write_bytes(stored)
+    http = client(popular_file=copy, score_svd_url=DEAD, score_svdpp_url=DEAD)
+    assert len(popular(http).split(",")) == 20
+
+
+def test_a_disk_that_cannot_be_written_costs_no_list(client, unknown, tmp_path):
+    """The new list is in memory all the same."""
+    http = client(popular_file=tmp_path / "no folder" / "popular.json")
+    until(lambda: popular(http, "?n=1") == "p0")
+
+
+# What makes no sense, and what is put on record
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "/recommend/0",
-        "/recommend/-1",
-        "/recommend/abc",
-        "/recommend/%D9%A1%D9%A2",
-        "/recommend/1e9",
-        "/recommend/%2e%2e%2f",
-        "/recommend/1/2",
-        "/recommend/",
-        f"/recommend/{'9' * 10_000}",
-        "/recommend/1?n=0",
-        "/recommend/1?n=5&n=6",
-        "/recommend/1?exclude=../x",
+        *("/recommend/0", "/recommend/-1", "/recommend/abc", "/recommend/%D9%A1%D9%A2", "/recommend/1e9"),
+        *("/recommend/%2e%2e%2f", "/recommend/1/2", "/recommend/", f"/recommend/{'9' * 10_000}"),
+        *("/recommend/1?n=0", "/recommend/1?n=5&n=6", "/recommend/1?exclude=../x"),
+        *("/explain/0/x", "/explain/1/a%20b"),
     ],
 )
 def test_what_makes_no_sense_is_400_with_a_reason(http, path):
     """problem+json, with the request's id, and nothing else ever gets less than a list."""
-    answer = http.get(path)
+    answer = http.get(path, headers={"x-request-id": "me"})
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"]
-    assert answer.headers["x-request-id"]
+    assert answer.headers["x-request-id"] == "me"
+
+
+@pytest.mark.parametrize("path", ["/", "/recommend", "/explain/1", "/nowhere"])
+def test_what_is_nowhere_is_404(http, path):
+    """As problem+json."""
+    answer = http.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize("path", ["/recommend/1", "/explain/1/x", "/openapi.json", "/metrics"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_only_get_is_answered(http, method, path):
+    """Anything else is refused as problem+json that says what is allowed."""
+    answer = http.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
+    assert {name.strip() for name in answer.headers["allow"].split(",")} == {"GET", "HEAD"}
 
 
 def test_what_was_served_is_put_on_record(http, deps):
     """The event holds the answer as it was given; a refused request leaves none."""
     http.get("/recommend/0")
-    answer = http.get("/recommend/1", headers={"x-request-id": "req-1"})
-    for _ in range(100):
-        if deps.publisher.events:
-            break
-        asyncio.run(asyncio.sleep(0.02))
+    answer = http.get(f"/recommend/{SVD}", headers={"x-request-id": "req-1"})
+    until(lambda: bool(deps.publisher.events))
     (served,) = deps.publisher.events
-    assert (served.request_id, served.user_id, served.movies) == ("req-1", "1", ("x", "y"))
+    assert (served.request_id, served.user_id, served.movies) == ("req-1", SVD, ("x", "y"))
     assert (served.rung, served.model, served.revision) == ("personal", "svd@v1", "r1")
-    assert served.arm == answer.headers["x-marquee-arm"]
+    assert served.arm == answer.headers["x-marquee-arm"] == "svd:stable"
 
 
-def test_n_and_exclude_reach_the_model(http):
-    """The model leaves out what is excluded, so that the list keeps its length."""
-    Score.asked.clear()
-    http.get("/recommend/1?n=7&exclude=a,b")
-    assert any("n=7" in path and "a" in path and "b" in path for path in Score.asked)
+# Why a movie stands where it does
 
 
-def test_popular_movies_follow_the_newest_matrix(http, deps):
-    """Before the first matrix a packaged list answers, then the matrix's own."""
-    assert http.get("/recommend/404").headers["x-marquee-model"] == "popular@none"
-    manifest = deps.manifest(kind="matrix", id="m1")
-    deps.artifacts.put(keys.matrix("m1"), {"popularity.json": b'["p1", "p2"]'}, manifest)
-    deps.channels.update("build_matrix", lambda _: {"matrix_id": "m1"})
-    for _ in range(100):
-        answer = http.get("/recommend/404")
-        if answer.headers["x-marquee-model"] == "popular@m1":
-            break
-    assert answer.text == "p1,p2\n"
+@pytest.fixture
+def explained(monkeypatch):
+    """Stand in for the module of words."""
+    module = ModuleType("shared.explanation")
+    module.words = lambda why, called: f"{called[why.movie]} for {why.user_id}: {why.score}\n"
+    monkeypatch.setitem(sys.modules, "shared.explanation", module)
 
 
-@pytest.mark.parametrize("stored", [b"[]", b"[1, 2]", b"null", b"{"])
-def test_a_popularity_list_that_is_none_is_not_used(http, deps, stored):
-    """An empty or nonsensical list of a matrix never takes the place of one that has movies."""
-    deps.artifacts.put(keys.matrix("m2"), {"popularity.json": stored}, deps.manifest(kind="matrix", id="m2"))
-    deps.channels.update("build_matrix", lambda _: {"matrix_id": "m2"})
-    time.sleep(0.2)
-    assert len(http.get("/recommend/404").text.split(",")) == 20
+def test_an_explanation_is_words_by_the_own_model(http, svd, explained):
+    """With the headers of a list, and the movie by its title."""
+    answer = http.get(f"/explain/{SVD}/toy+story+1995", headers={"x-request-id": "why"})
+    assert (answer.status_code, answer.text) == (200, f"Toy Story (1995) for {SVD}: 0.5\n")
+    assert svd.asked == [f"/explain/{SVD}/toy%2Bstory%2B1995"]
+    found = {name: answer.headers[f"x-{name}"] for name in ("request-id", "marquee-model", "marquee-arm")}
+    assert found == {"request-id": "why", "marquee-model": "svd@v1", "marquee-arm": "svd:stable"}
+    assert (answer.headers["x-marquee-rung"], answer.headers["cache-control"]) == ("folded_in", "no-store")
 
 
-def test_excluding_everything_still_gives_a_list(http, deps):
-    """Where nothing is left, what was excluded is better than nothing."""
-    deps.artifacts.put(keys.matrix("m3"), {"popularity.json": b'["a", "b"]'}, deps.manifest(kind="matrix", id="m3"))
-    deps.channels.update("build_matrix", lambda _: {"matrix_id": "m3"})
-    time.sleep(0.2)
-    assert http.get("/recommend/404?exclude=a,b").text == "a,b\n"
+def test_an_explanation_is_json_when_asked_for(http):
+    """All its parts, and the titles of all movies in it."""
+    answer = http.get(f"/explain/{SVD}/x+2001", headers={"accept": "application/json"})
+    told = answer.json()
+    assert (told["user_id"], told["movie"], told["chance"]) == (SVD, "x+2001", 0.6)
+    assert told["titles"] == {"x+2001": "X (2001)"}
+    assert told["arm"] == "svd:stable"
 
 
-def test_only_get_is_answered(http):
-    """POST on a recommendation is refused."""
-    assert http.post("/recommend/1").status_code == 405
+def test_a_list_of_the_other_model_is_explained_by_the_other_model(http, svd):
+    """Whoever would answer the user now explains."""
+    svd.status = 500
+    answer = http.get(f"/explain/{SVD}/x", headers={"accept": "application/json"})
+    assert (answer.status_code, answer.json()["model"]) == (200, "svdpp@v1")
+
+
+def test_what_no_model_knows_is_404(http, unknown):
+    """A user or a movie that is unknown to both."""
+    answer = http.get(f"/explain/{SVD}/x")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert answer.headers["x-request-id"]
+
+
+def test_an_explanation_that_no_model_gives_in_time_is_503(client, deps):
+    """Within the deadline too."""
+    with paused() as silent:
+        http = client(score_svd_url=silent, score_svdpp_url=silent)
+        answer, seconds = timed(http, f"/explain/{SVD}/x")
+    assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+    assert json.loads(answer.text)["detail"] == "no model answered in time"
+    assert seconds < deps.settings.deadline_ms / 1000

@@ -45,12 +45,17 @@ def test_the_home_is_where_the_environment_says(tmp_path):
 def test_weights_are_written_for_envoy(tmp_path):
     """Two revisions with their shares, each a cluster of its own processes."""
     router = Router(Machine(tmp_path, OFFSET))
-    router.write({"score-svd": [Target("score-svd-00001", 90, [1, 2]), Target("score-svd-00002", 10, [3])]})
+    router.write({"score-svd": [Target("score-svd-00001", 90, [1, 2]), Target("score-svd-00002", 10, [3], "canary")]})
     (listener,) = yaml.safe_load((router.folder / "listeners.yaml").read_text())["resources"]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    route = manager["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
+    everybody, *tagged = manager["route_config"]["virtual_hosts"]
+    route = everybody["routes"][0]["route"]
     weights = {each["name"]: each["weight"] for each in route["weighted_clusters"]["clusters"]}
     assert weights == {"score-svd-00001": 90, "score-svd-00002": 10}
+    assert {host["domains"][0]: host["routes"][0]["route"]["cluster"] for host in tagged} == {
+        "stable-score-svd": "score-svd-00001",
+        "canary-score-svd": "score-svd-00002",
+    }
     clusters = yaml.safe_load((router.folder / "clusters.yaml").read_text())["resources"]
     assert [len(each["load_assignment"]["endpoints"][0]["lb_endpoints"]) for each in clusters] == [2, 1]
 
@@ -71,7 +76,16 @@ def test_shares_that_are_not_a_whole_are_refused(tmp_path, shares):
     """Traffic that adds up to anything but 100 percent is a mistake, and the old files stay."""
     router = Router(Machine(tmp_path, OFFSET))
     with pytest.raises(BadSettings, match="100"):
-        router.write({"recommend": [Target(f"r{number}", share, [1]) for number, share in enumerate(shares)]})
+        router.write({"recommend": [Target(f"r{n}", share, [1], f"t{n}") for n, share in enumerate(shares)]})
+    assert not router.folder.exists()
+
+
+@pytest.mark.parametrize("tags", [["stable", "stable"], ["stable", "a_b"], ["stable", ""], ["stable", "*"]])
+def test_tags_that_cannot_name_a_target_are_refused(tmp_path, tags):
+    """A tag is part of a host's name, and names one target of its service."""
+    router = Router(Machine(tmp_path, OFFSET))
+    with pytest.raises(BadSettings, match="tags"):
+        router.write({"recommend": [Target(f"r{n}", 50, [1], tag) for n, tag in enumerate(tags)]})
     assert not router.folder.exists()
 
 

@@ -60,7 +60,24 @@ def test_what_need_not_be_at_once_holds_nobody_up() -> None:
         fetched.set()
         return 1
 
-    follower = Follower("number", fetch, 0.001, at_once=False)
+    follower = Follower("number", fetch, 0.001, wait=0.01)
     assert follower.value is None
     go.set()
     assert fetched.wait(10)
+
+
+def test_what_there_is_to_begin_with_waits_for_nothing() -> None:
+    """The first value is held at once, however long fetching takes, and is replaced as soon as that is done."""
+    go, done = threading.Event(), threading.Event()
+
+    def fetch(held: int | None) -> int:
+        go.wait(10)
+        if held == 2:
+            done.set()
+        return 2
+
+    follower = Follower("number", fetch, 0.01, 1)
+    assert follower.get() == 1
+    go.set()
+    assert done.wait(10)
+    assert follower.get() == 2
