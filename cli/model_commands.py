@@ -14,9 +14,9 @@ from cli.console import out, progress
 from cli.ratings import read_titles
 from functions.train.engine import Engine, Order
 from shared.events import ALGORITHMS, Algorithm
-from shared.explanation import words
 from shared.recommendation import Explanation
 from shared.settings import cores
+from shared.words import words
 
 RatingsFile = Annotated[
     Path, typer.Option("--ratings", help="CSV with user_id, movie_id, rating and perhaps timestamp; .gz is unpacked.")

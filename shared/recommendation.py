@@ -72,7 +72,7 @@ class Explanation(BaseModel):
 
 
 class Popular(BaseModel):
-    """What everybody likes these days, best first, and what says so: the answer of `GET /popular`."""
+    """What everybody likes these days, best first, and `popular@<matrix>`: the answer of `GET /popular`."""
 
     model_config = _exact
 

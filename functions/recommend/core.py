@@ -49,9 +49,10 @@ def ask(user_id: str, n: Sequence[str], exclude: Sequence[str]) -> Ask:
     check_user(user_id)
     if len(n) > 1 or (n and not (n[0].isascii() and n[0].isdigit() and len(n[0]) < 3 and 1 <= int(n[0]) <= N_MOST)):
         raise BadInput(f"n is one whole number from 1 to {N_MOST}")
-    movies = tuple(dict.fromkeys(movie for value in exclude for movie in value.split(",") if movie))
-    if len(movies) > EXCLUDE_MOST:
-        raise BadInput(f"exclude lists {len(movies)} movies; at most {EXCLUDE_MOST} are allowed")
+    listed = [movie for value in exclude for movie in value.split(",")]
+    if len(listed) > EXCLUDE_MOST:
+        raise BadInput(f"exclude lists {len(listed)} movies; at most {EXCLUDE_MOST} are allowed")
+    movies = tuple(dict.fromkeys(filter(None, listed)))
     for movie in movies:
         check_movie(movie, "exclude: ")
     return Ask(user_id, int(n[0]) if n else N_MOST, movies)

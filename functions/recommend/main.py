@@ -1,7 +1,6 @@
 """Answer `GET /recommend/<userid>` with a list of movies, always, put on record what was served, and explain it."""
 
 import atexit
-import importlib
 import time
 import uuid
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from shared.errors import BadInput, NotFound, NotReady
 from shared.events import Algorithm, RecommendationServed
 from shared.recommendation import Explanation, Recommendation
 from shared.titles import titles
+from shared.words import words
 
 
 class Call(NamedTuple):
@@ -149,11 +149,10 @@ async def explain(request: Request) -> Response:
         return _refused(404, f"no model knows both user {user_id} and movie {movie!r}", request_id)
     except NotReady as error:
         return problem(503, str(error), {"x-request-id": request_id, "cache-control": "no-store"})
-    headers = _headers(core.Answer([movie], found.rung, found.model, found.revision), call)
-    called = titles([movie, *(each.movie for each in found.because)], function_.titles.get())
+    headers = _headers(core.Answer([found.movie], found.rung, found.model, found.revision), call)
+    called = titles([found.movie, *(each.movie for each in found.because)], function_.titles.get())
     if not _wants_json(request):
-        words = importlib.import_module("shared.explanation").words(found, called)
-        return PlainTextResponse(words, headers=headers)
+        return PlainTextResponse(words(found, called), headers=headers)
     body = Explained(**dict(found), titles=called, arm=call.arm, request_id=request_id)
     return JSONResponse(body.model_dump(), headers=headers)
 
@@ -192,8 +191,8 @@ def _refused(status: int, why: str, request_id: str) -> Response:
 app = function_app(
     function,
     [
-        Route("/recommend/{user_id:path}", recommend),
-        Route("/explain/{user_id}/{movie_id}", explain),
+        Route("/recommend/{user_id:anything}", recommend),
+        Route("/explain/{user_id:anything}/{movie_id:anything}", explain),
         Route("/openapi.json", describe),
     ],
 )

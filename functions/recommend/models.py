@@ -80,6 +80,8 @@ class Models:
         return found
 
     def _count(self, arm: core.Arm, reason: str, detail: str) -> None:
-        self.breakers[arm.name].failed(time.monotonic())
+        breaker = self.breakers[arm.name]
+        breaker.failed(time.monotonic())
         telemetry.SCORE_FAILED.labels(arm.name, reason).inc()
-        self.log.warning("score_failed", arm=arm.name, reason=reason, detail=detail)
+        if breaker.failures <= ladder.FAILURES_MOST:  # a thousand requests that fail together are no news
+            self.log.warning("score_failed", arm=arm.name, reason=reason, detail=detail)

@@ -22,10 +22,11 @@ class Serving:
     """A model, its version, and what its users had done when its matrix was built.
 
     `places` has for each movie of the history its place in the model, -1 if the model does not know it.
-    `lake_version` is the last that the history knows, and `built_at` when that was.
+    `lake_version` is the last that the matrix and its history know, and `built_at` when that was.
     """
 
     model_version: str
+    matrix_id: str
     model: FactorModel
     history: History
     places: Places
@@ -54,7 +55,7 @@ def load(model: Artifact, matrix: Manifest, history: bytes) -> Serving:
     if not past.user_index.keys() >= factors.user_index.keys():
         raise Corrupt("the model has users that its matrix does not have")
     at = places(past.movies, factors.movie_index)
-    return Serving(model.manifest.id, factors, past, at, matrix.lake_version or 0, matrix.created_at)
+    return Serving(model.manifest.id, matrix.id, factors, past, at, matrix.lake_version or 0, matrix.created_at)
 
 
 def known(serving: Serving, user_id: str, acts: Acts) -> Known | None:

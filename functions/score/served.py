@@ -107,7 +107,7 @@ class Score:
     def count(self, served: Served) -> Popular:
         """Return what everybody likes these days."""
         movies = core.popular(served.serving.history, list(served.fresh.panel))
-        return Popular(movies=movies, model=self.made_by(served)["model"])
+        return Popular(movies=movies, model=f"popular@{served.serving.matrix_id}")
 
     def seconds_behind(self) -> float:
         """Return for how long something may have happened that this process does not know of."""

@@ -20,6 +20,7 @@ import structlog
 from cloudevents.exceptions import GenericException
 from cloudevents.http import CloudEvent, from_http
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -29,6 +30,15 @@ from starlette.types import Receive, Scope, Send
 from shared import telemetry
 from shared.errors import BadEvent, BadInput, Conflict, Corrupt, MarqueeError, NotFound, NotReady
 from shared.events import decode
+
+
+class _Anything(StringConvertor):
+    """What a path holds there, line breaks and slashes too."""
+
+    regex = r"[\s\S]*"
+
+
+register_url_convertor("anything", _Anything())
 
 MAX_BODY_BYTES: Final = 8 * 2**20  # a Kafka record is at most 1 MiB by default
 
@@ -149,7 +159,8 @@ def target(app: Router) -> Callable[[Request], Awaitable[Response]]:
     To Starlette, which calls what a target returns, an application and a response are the same thing.
     """
 
-    async def main(_: Request) -> Response:
+    async def main(request: Request) -> Response:
+        request.app.router.default = app  # a path with a line break matches no route of functions-framework
         return cast(Response, app)
 
     return cast(Callable[[Request], Awaitable[Response]], functions_framework.aio.http(main))

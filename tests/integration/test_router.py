@@ -1,16 +1,29 @@
 import re
 import urllib.request
+from collections.abc import Mapping
 
+import pytest
+
+from infra.local.machine import Machine
 from infra.local.router import Router, Target, first_traffic
+from shared.adapters.envoy import EnvoyTraffic
+from shared.adapters.web import web
 from tests.integration.conftest import Marquee, wait
 
 
-def process_behind(url: str) -> str:
+def process_behind(url: str, headers: Mapping[str, str] | None = None) -> str:
     """Return what tells the processes behind a route apart: when each started."""
-    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+    request = urllib.request.Request(f"{url}/metrics", headers=dict(headers or {}))
+    with urllib.request.urlopen(request, timeout=5) as answer:
         found = re.search(r"^process_start_time_seconds (\S+)", answer.read().decode(), re.MULTILINE)
     assert found
     return found[1]
+
+
+def split(machine: Machine, to_first: int) -> list[Target]:
+    """Return the two processes of recommend as two revisions."""
+    first, second = (machine.port(name) for name in ("recommend-1", "recommend-2"))
+    return [Target("r0", to_first, [first]), Target("r1", 100 - to_first, [second], "canary")]
 
 
 def test_weights_change_without_a_restart(marquee: Marquee) -> None:
@@ -19,20 +32,36 @@ def test_weights_change_without_a_restart(marquee: Marquee) -> None:
     first, second = (process_behind(machine.url(name)) for name in ("recommend-1", "recommend-2"))
     envoy = next(each.pid for each in marquee.stack.status() if each.name == "envoy")
 
-    def shares(to_first: int) -> list[Target]:
-        ports = [machine.port(name) for name in ("recommend-1", "recommend-2")]
-        percents = (to_first, 100 - to_first)
-        tags = ("stable", "canary")
-        return [Target(f"r-{tag}", *each, tag) for tag, *each in zip(tags, percents, [[p] for p in ports], strict=True)]
-
     def seen() -> set[str]:
         return {process_behind(machine.url("recommend")) for _ in range(20)}
 
     try:
         with marquee.asking():
             for to_first, wanted in ((100, {first}), (0, {second}), (50, {first, second})):
-                Router(machine).write({**first_traffic(machine), "recommend": shares(to_first)})
+                Router(machine).write({**first_traffic(machine), "recommend": split(machine, to_first)})
                 wait(lambda wanted=wanted: seen() == wanted, 15, f"traffic of {to_first} %")  # type: ignore[misc]
     finally:
         Router(machine).write(first_traffic(machine))
     assert next(each.pid for each in marquee.stack.status() if each.name == "envoy") == envoy
+
+
+@pytest.mark.parametrize("port", ["", ":8082"])
+def test_a_tag_is_answered_by_its_revision_alone(marquee: Marquee, port: str) -> None:
+    """What Envoy says of its targets is so: under the Host of a tag only that revision answers, with no traffic too."""
+    machine = marquee.stack.machine
+    processes = {tag: process_behind(machine.url(f"recommend-{n}")) for tag, n in (("stable", 1), ("canary", 2))}
+    traffic = EnvoyTraffic(web(), machine.url("envoy-admin"))
+
+    def shares() -> dict[str, int]:
+        return {target.tag: target.percent for target in traffic.targets("recommend")}
+
+    try:
+        for to_first in (100, 70):
+            Router(machine).write({**first_traffic(machine), "recommend": split(machine, to_first)})
+            expected = {"stable": to_first, "canary": 100 - to_first}
+            wait(lambda expected=expected: shares() == expected, 15, f"traffic of {to_first} %")  # type: ignore[misc]
+            for target in traffic.targets("recommend"):
+                hosts = {"Host": f"{target.host}{port}"}
+                assert {process_behind(target.url, hosts) for _ in range(20)} == {processes[target.tag]}
+    finally:
+        Router(machine).write(first_traffic(machine))

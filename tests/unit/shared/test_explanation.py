@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from functions.train import core as training
-from shared.explanation import explanation, parts, words
+from shared.explanation import explanation, parts
+from shared.words import words
 from tests.ratings import random_matrix
 
 MATRIX = random_matrix(n_users=60, n_movies=40, share=0.5)

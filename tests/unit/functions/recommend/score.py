@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import unquote
 
 TOP = {"movies": ["x", "y"], "scores": [0.5, 0.4], "ratings": [5.0, 4.0], "rung": "personal", "revision": "r1"}
 NUMBERS = {"score": 0.5, "chance": 0.6, "share": 0.4, "taste": 0.2, "liking": 0.8, "rating": 4.5, "mean": 3.5}
@@ -35,7 +36,7 @@ class Score:
         kind, *names = path.split("?")[0].strip("/").split("/")
         if kind == "popular":
             return {"movies": self.popular, "model": f"{self.name}@v1"}
-        about = {"user_id": names[0], "movie": names[1].replace("%2B", "+")} if kind == "explain" else {}
+        about = {"user_id": names[0], "movie": unquote(names[1])} if kind == "explain" else {}
         return {"model": f"{self.name}@v1", **(WHY if kind == "explain" else TOP), **about}
 
     def answer(self, path: str) -> tuple[int, bytes]:

@@ -188,7 +188,7 @@ def test_popular_is_what_everybody_likes_now(deps, monkeypatch):
     lake = deps.open_lake()
     with entry.client("score", deps, monkeypatch) as http:
         listed = until(http, "/popular", lambda answer: answer.status_code == 200).json()
-        assert listed["model"] == "svd@v1"
+        assert listed["model"] == f"popular@{SPLIT.matrix_id}"
         assert set(listed["movies"]) == set(SPLIT.train.movies)
         for offset in range(12):
             happens(lake, "watch", str(1_000 + offset), "premiere", offset)
