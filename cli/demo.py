@@ -20,6 +20,7 @@ from cli import site, summary
 from cli.console import errors, out, progress
 from cli.ratings import read_ratings, read_titles
 from cli.replay import replay
+from cli.stream_commands import store_titles
 from infra.local.machine import ROOT, Machine
 from infra.local.router import SERVICES
 from infra.local.stack import Stack, running
@@ -74,12 +75,13 @@ class Demo:
         """Stream, train, ask, and sum up."""
         environment = self.machine.environment
         deps = bootstrap.build("demo", environment, writes=False)
+        titles = read_titles(DATA / "movies.csv.gz")
+        store_titles(deps.objects, titles)
         with progress() as bars:
             self._stream(bars, deps)
             models = self._train(bars, deps)
             asked = self._ask(bars)
             self._settle(bars, deps)
-        titles = read_titles(DATA / "movies.csv.gz")
         summary.show(out, deps, asked, models, self._example(), titles)
         deps.publisher.close()
 

@@ -1,7 +1,7 @@
-"""`marquee replay` and `marquee backfill`: into Kafka, and from Kafka straight into the lake."""
+"""`marquee replay`, `backfill` and `titles`: what comes into Kafka, the lake and the bucket from outside."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,20 +10,24 @@ import typer
 
 from cli import backfill as bulk
 from cli.console import out, progress
-from cli.ratings import read_ratings
+from cli.ratings import Titles, read_ratings, read_titles
 from cli.replay import read_lines
 from cli.replay import replay as send
 from cli.site import log_lines
 from infra.local.machine import Machine
-from shared.errors import BadInput
+from shared import bootstrap, keys
+from shared import titles as catalogue
+from shared.errors import BadInput, Corrupt
 from shared.events import MOVIELOG
 from shared.lines import Limits
+from shared.ports import ObjectStore
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(replay)
     app.command()(backfill)
+    app.command()(titles)
 
 
 def environment() -> dict[str, str]:
@@ -49,9 +53,29 @@ def replay(
     total = sum(1 for _ in lines_of(file))
     with progress() as bars:
         task = bars.add_task(f"{file.name} → {topic}", total=total)
-        bootstrap = environment()["KAFKA_BOOTSTRAP"]
-        sent = send(lines_of(file), bootstrap, topic, rate, lambda n: bars.update(task, completed=n))
+        servers = environment()["KAFKA_BOOTSTRAP"]
+        sent = send(lines_of(file), servers, topic, rate, lambda n: bars.update(task, completed=n))
     out.print(f"{sent:,} lines are in Kafka.")
+
+
+def titles(
+    file: Annotated[Path, typer.Argument(help="CSV with movie_id and title, and perhaps year; .gz is unpacked.")],
+) -> None:
+    """Store what movies are called, for answers in JSON and explanations.
+
+    Example: marquee titles data/movielens-small/movies.csv.gz
+    """
+    found = read_titles(file)
+    store_titles(bootstrap.build("titles", environment(), writes=False).objects, found)
+    out.print(f"{len(found):,} titles are in the bucket; answers have them within a minute.")
+
+
+def store_titles(objects: ObjectStore, found: Mapping[str, Titles]) -> None:
+    """Replace the catalogue in the bucket. Raises: BadInput if an id or a title is empty or too long."""
+    try:
+        objects.put(keys.TITLES, catalogue.encode({movie: each.title for movie, each in found.items()}))
+    except Corrupt as error:
+        raise BadInput(str(error)) from error
 
 
 def lines_of(file: Path) -> Iterator[bytes]:

@@ -1,15 +1,19 @@
 """The end of the demo: what happened, in tables that a person enjoys reading."""
 
 import math
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from rich.columns import Columns
 from rich.console import Console
+from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from cli.ratings import Titles
 from cli.site import Asked
@@ -17,11 +21,12 @@ from shared import bootstrap
 
 
 class Recommended(NamedTuple):
-    """An answer of `recommend`: the movies, and how they were found."""
+    """An answer of `recommend`: the movies, how they were found, and why the first of them, in words."""
 
     movies: list[str]
     rung: str
     model: str
+    why: str
 
 
 class Example(NamedTuple):
@@ -45,7 +50,16 @@ def recommended(url: str, user_id: str) -> Recommended:
     """Return what is recommended to a user now."""
     with urllib.request.urlopen(f"{url}/recommend/{user_id}?n=10", timeout=5) as answer:
         movies = answer.read().decode().strip().split(",")
-        return Recommended(movies, answer.headers["x-marquee-rung"], answer.headers["x-marquee-model"])
+        rung, model = answer.headers["x-marquee-rung"], answer.headers["x-marquee-model"]
+    return Recommended(movies, rung, model, _why(url, user_id, movies[0]))
+
+
+def _why(url: str, user_id: str, movie: str) -> str:
+    try:
+        with urllib.request.urlopen(f"{url}/explain/{user_id}/{quote(movie)}", timeout=5) as answer:
+            return str(answer.read().decode())
+    except urllib.error.HTTPError:  # a popular movie has no reason of its own
+        return ""
 
 
 def show(
@@ -61,6 +75,8 @@ def show(
     console.print(Columns([_stream(deps), _quarantine(deps), _answers(asked)], padding=(0, 3)))
     console.print(_models(reports))
     console.print(_example(example, titles))
+    if example.recommended.why:
+        console.print(Panel(Text(example.recommended.why.strip()), title="Why the first of them", expand=False))
 
 
 def _stream(deps: bootstrap.Deps) -> Table:
