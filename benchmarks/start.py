@@ -18,7 +18,7 @@ def measured(name: str, served: serving.Served) -> Result:
     """Measure with one model, which waits in the bucket."""
     with local("s3") as stack:
         served.publish(stack, "svd")
-        score, peer = part(stack, "score-svd-1", f"/top/{served.model.users[0]}"), empty("web_page_asgi")
+        score, peer = part(stack, "score-svd-1", f"/top/{served.model.users[0]}"), empty("web_page")
         ours, theirs = in_turn(ROUNDS, lambda: seconds_to_answer(score), lambda: seconds_to_answer(peer))
     claim = f"score answers its first list, {name}, within 1.5 times the time an empty function needs to answer"
     return Result(claim, ours, theirs, "s", theirs / ours, 1 / 1.5)
