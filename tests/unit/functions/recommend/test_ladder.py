@@ -45,7 +45,7 @@ async def test_after_a_while_the_next_is_asked_and_the_first_to_answer_counts(mo
     """Silence costs the hedge, not the deadline, and the silent call is cancelled."""
     began = asyncio.get_running_loop().time()
     assert await ladder.first([models.model("own", 9), models.model("other", 0)], HEDGE, 1) == "other"
-    assert HEDGE <= asyncio.get_running_loop().time() - began < 0.3
+    assert HEDGE <= asyncio.get_running_loop().time() - began < 1
     await asyncio.sleep(0)
     assert models.calls == ["own asked", "other asked", "own cancelled"]
 
@@ -73,8 +73,8 @@ async def test_of_two_answers_at_once_the_own_counts() -> None:
 async def test_a_failure_asks_the_next_at_once(models: Models, error: MarqueeError) -> None:
     """Neither an error nor an unknown user waits for the hedge."""
     began = asyncio.get_running_loop().time()
-    assert await ladder.first([models.model("own", 0, error), models.model("other", 0)], HEDGE, 1) == "other"
-    assert asyncio.get_running_loop().time() - began < HEDGE
+    assert await ladder.first([models.model("own", 0, error), models.model("other", 0)], 5, 9) == "other"
+    assert asyncio.get_running_loop().time() - began < 1
 
 
 async def test_a_failure_of_the_second_leaves_time_to_the_first(models: Models) -> None:
@@ -88,7 +88,7 @@ async def test_nobody_in_time_is_not_ready(models: Models) -> None:
     began = asyncio.get_running_loop().time()
     with pytest.raises(NotReady, match="in time"):
         await ladder.first([models.model("own", 9), models.model("other", 9)], HEDGE, 0.25)
-    assert 0.25 <= asyncio.get_running_loop().time() - began < 0.4
+    assert 0.25 <= asyncio.get_running_loop().time() - began < 1
     await asyncio.sleep(0)
     assert models.calls[2:] == ["own cancelled", "other cancelled"]
     models.calls.clear()
