@@ -143,7 +143,7 @@ def _host(name: str, domain: str, to: Mapping[str, Any]) -> dict[str, Any]:
             "timeout": "2s",
             "retry_policy": {
                 "retry_on": "connect-failure,refused-stream,reset",  # all that is routed is GET
-                "num_retries": 2,
+                "num_retries": 3,
                 "per_try_timeout": "0.8s",  # a process that hangs; recommend itself answers within 0.6 s
                 "host_selection_retry_max_attempts": 5,
                 "retry_host_predicate": [
@@ -202,8 +202,8 @@ def _cluster(target: Target) -> dict[str, Any]:
         "health_checks": [
             {
                 "timeout": "1s",
-                "interval": "1s",
-                "no_traffic_interval": "1s",
+                "interval": "0.25s",  # a process that stops is passed over before many requests find it gone
+                "no_traffic_interval": "0.25s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
                 "http_health_check": {"path": "/health/readiness"},
