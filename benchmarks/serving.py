@@ -39,7 +39,7 @@ class Served:
         """Store the model under the names of these algorithms, and point their channels at it."""
         deps = bootstrap.build("benchmark", stack.environment, writes=False)
         made_from = keys.matrix(MODEL_VERSION)
-        matrix = deps.manifest(kind="matrix", id=MODEL_VERSION)
+        matrix = deps.manifest(kind="matrix", id=MODEL_VERSION, lake_version=0)
         deps.artifacts.put(made_from, {HISTORY: self.history.to_bytes()}, matrix)
         state = {"model_version": MODEL_VERSION, "matrix_id": MODEL_VERSION}
         for algorithm in algorithms:
@@ -68,7 +68,8 @@ def large() -> Served:
     kinds = np.full(len(ratings), TRAINED, dtype=np.uint8)
     indptr = train.ratings.indptr.astype(np.int64)
     panel = np.sort(np.random.default_rng(0).choice(len(rows), PANEL, replace=False))
-    history = History(train.users, train.movies, indptr, columns, ratings, kinds, rows[panel], columns[panel])
+    times = np.zeros(len(ratings), dtype=np.int64)
+    history = History(train.users, train.movies, indptr, columns, ratings, times, kinds, rows[panel], columns[panel])
     return Served(planted(train), history)
 
 

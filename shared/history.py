@@ -33,6 +33,7 @@ _ARRAYS: Final = {
     "indptr": npz.Spec("<i8", 1),
     "indices": npz.Spec("<i4", 1),
     "ratings": npz.Spec("<f4", 1),
+    "times": npz.Spec("<i8", 1),
     "kinds": npz.Spec("|u1", 1),
     "panel_users": npz.Spec("<i4", 1),
     "panel_movies": npz.Spec("<i4", 1),
@@ -40,10 +41,11 @@ _ARRAYS: Final = {
 
 
 class Past(NamedTuple):
-    """What one user did: places of movies, what each was rated (0 where it was not), and the kind of each pair."""
+    """What one user did: places of movies, what each was rated (0 where it was not), when, and each pair's kind."""
 
     movies: NDArray[np.int32]
     ratings: NDArray[np.float32]
+    times: NDArray[np.int64]
     kinds: NDArray[np.uint8]
 
 
@@ -51,8 +53,9 @@ class Past(NamedTuple):
 class History:
     """Pairs of user and movie, each once, user by user: those of user `u` begin at `indptr[u]`.
 
-    `indices` are places in `movies`; `ratings` and `kinds` as in `Past`. The panel holds the newest pairs of a user and
-    a movie that was watched and not disliked, oldest first: places in `users` and `movies`.
+    `indices` are places in `movies`; `ratings`, `times` (microseconds since 1970) and `kinds` as in `Past`. The panel
+    holds the newest pairs of a user and a movie that was watched and not disliked, oldest first: places in `users` and
+    `movies`.
     """
 
     users: list[str]
@@ -60,6 +63,7 @@ class History:
     indptr: NDArray[np.int64]
     indices: NDArray[np.int32]
     ratings: NDArray[np.float32]
+    times: NDArray[np.int64]
     kinds: NDArray[np.uint8]
     panel_users: NDArray[np.int32]
     panel_movies: NDArray[np.int32]
@@ -78,7 +82,7 @@ class History:
         """Return what a user did, nothing if there is no such user."""
         place = self.user_index.get(user_id)
         mine = slice(0, 0) if place is None else slice(*self.indptr[place : place + 2])
-        return Past(self.indices[mine], self.ratings[mine], self.kinds[mine])
+        return Past(self.indices[mine], self.ratings[mine], self.times[mine], self.kinds[mine])
 
     def to_bytes(self) -> bytes:
         """Return the history as the file of an artifact."""
@@ -92,6 +96,7 @@ class History:
             "indptr": self.indptr,
             "indices": self.indices,
             "ratings": self.ratings,
+            "times": self.times,
             "kinds": self.kinds,
             "panel_users": self.panel_users,
             "panel_movies": self.panel_movies,
@@ -105,7 +110,9 @@ class History:
         users = npz.unpack_texts(a.pop("users"), a.pop("user_ends"))
         movies = npz.unpack_texts(a.pop("movies"), a.pop("movie_ends"))
         n_pairs = len(a["indices"])
-        if not len(a["ratings"]) == len(a["kinds"]) == n_pairs or len(a["panel_users"]) != len(a["panel_movies"]):
+        if not len(a["ratings"]) == len(a["times"]) == len(a["kinds"]) == n_pairs or len(a["panel_users"]) != len(
+            a["panel_movies"]
+        ):
             raise Corrupt("a history of columns that are not equally long")
         indptr = a["indptr"]
         if len(indptr) != len(users) + 1 or indptr[0] != 0 or indptr[-1] != n_pairs or (np.diff(indptr) < 0).any():

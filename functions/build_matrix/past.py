@@ -31,12 +31,12 @@ def history(ratings: Ratings, is_old: NDArray[np.bool_], watches: Watches = NOBO
     rows, columns, times, values, kinds = (each[order] for each in (rows, columns, times, values, kinds))
     firsts = np.flatnonzero((np.diff(rows, prepend=-1) != 0) | (np.diff(columns, prepend=-1) != 0))
     lasts = np.append(firsts[1:], len(rows))[: len(firsts)] - 1
-    times = np.maximum.reduceat(times, firsts) if len(firsts) else times
-    rows, columns, values, kinds = (each[lasts] for each in (rows, columns, values, kinds))
+    newest = np.maximum.reduceat(times, firsts) if len(firsts) else times
+    rows, columns, times, values, kinds = (each[lasts] for each in (rows, columns, times, values, kinds))
     liked = np.flatnonzero((kinds == WATCHED) | (values >= _mean(values[kinds != WATCHED])))
-    panel = liked[np.argsort(times[liked], kind="stable")][-PANEL:]
+    panel = liked[np.argsort(newest[liked], kind="stable")][-PANEL:]
     indptr = np.searchsorted(rows, np.arange(len(users) + 1)).astype(np.int64)
-    return History(users, movies, indptr, columns, values, kinds, rows[panel], columns[panel])
+    return History(users, movies, indptr, columns, values, times, kinds, rows[panel], columns[panel])
 
 
 def _union(some: list[str], others: list[str]) -> tuple[list[str], tuple[NDArray[np.int32], NDArray[np.int32]]]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from functions.recommend.core import is_plain
 from shared import bootstrap, keys, titles
 from shared.adapters import files
 from shared.adapters.follow import Follower
@@ -44,7 +45,7 @@ def read_popular(copy: Path | None) -> Popular:
             kept = Popular.model_validate_json(copy.read_bytes())
         except (OSError, ValidationError):
             kept = Popular(movies=[], model="")
-        if kept.movies:
+        if kept.movies and is_plain(kept.model):
             return kept
     return Popular(movies=json.loads(_PACKAGED.read_bytes()), model="popular@none")
 
@@ -58,7 +59,7 @@ def fetch_popular(deps: bootstrap.Deps, web: Web, held: Popular | None) -> Popul
         except (NotFound, NotReady, ValidationError) as error:
             reasons.append(str(error)[:200])
             continue
-        if found.movies:
+        if found.movies and is_plain(found.model):
             if found != held:
                 _keep(deps, found)
             return found

@@ -38,7 +38,8 @@ async def first(asks: Sequence[Callable[[], Awaitable[T]]], hedge_seconds: float
                     asked.remove(each)
     finally:
         for each in asked:
-            each.cancel()
+            if not each.cancel() and not each.cancelled():
+                each.exception()  # known to be of no use, lest the event loop complain that nobody looked
     raise next((error for error in failed if isinstance(error, NotFound)), NotReady("no model answered in time"))
 
 

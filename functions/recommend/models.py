@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from typing import Final, TypeVar
 
 import aiohttp
-from pydantic import ValidationError
 from yarl import URL
 
 from functions.recommend import core, ladder
@@ -52,7 +51,7 @@ class Models:
             raise NotReady(f"{arm.name} has failed too often to be asked")
         try:
             found = await self._get(arm, path, query, kind)
-        except (aiohttp.ClientError, OSError, ValidationError, NotReady) as error:
+        except Exception as error:  # whatever it is, there is another model, and a list in the end
             self._count(arm, "error", f"{type(error).__name__}: {error}"[:200])
             raise NotReady(f"{arm.name} failed") from error
         except asyncio.CancelledError:

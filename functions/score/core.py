@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from functions.score.fresh import Acts
+from functions.score.fresh import NEVER, Acts
 from functions.score.panel import elect, numbered
 from shared import explanation, keys
 from shared.artifacts import Artifact, Manifest
@@ -54,14 +54,17 @@ def load(model: Artifact, matrix: Manifest, history: bytes) -> Serving:
     past = History.from_bytes(history)
     if not past.user_index.keys() >= factors.user_index.keys():
         raise Corrupt("the model has users that its matrix does not have")
+    if matrix.lake_version is None:
+        raise Corrupt(f"matrix {matrix.id} does not say which version of the lake it was built from")
     at = places(past.movies, factors.movie_index)
-    return Serving(model.manifest.id, matrix.id, factors, past, at, matrix.lake_version or 0, matrix.created_at)
+    return Serving(model.manifest.id, matrix.id, factors, past, at, matrix.lake_version, matrix.created_at)
 
 
 def known(serving: Serving, user_id: str, acts: Acts) -> Known | None:
     """Return what is known of a user, None if nothing is: no act with a movie that the model knows.
 
-    A user of training who did nothing since is as training left them; who did, or came later, is folded in.
+    A user of training who did nothing that training did not see is as training left them; who did, or came later, is
+    folded in. Of ratings of one movie the latest counts, so a record that is delivered again changes nothing.
     """
     model, past = serving.model, serving.history.of(user_id)
     at = serving.places[past.movies]
@@ -69,26 +72,26 @@ def known(serving: Serving, user_id: str, acts: Acts) -> Known | None:
     newer = (past.kinds == NEWER) & (at >= 0)
     rated = dict(zip(at[newer].tolist(), past.ratings[newer].tolist(), strict=True))
     was_rated = past.kinds != WATCHED
-    stored = dict(zip(at[was_rated].tolist(), past.ratings[was_rated].tolist(), strict=True)) if acts.of else {}
+    rated_at = dict(zip(at[was_rated].tolist(), past.times[was_rated].tolist(), strict=True)) if acts.of else {}
     seen = set(at[at >= 0].tolist())
     for movie, act in acts.of.items():
         place = model.movie_index.get(movie)
         if place is None:
             continue
         seen.add(place)
-        if act.rating is not None and np.float32(act.rating) != stored.get(place):
+        if act.rating is not None and act.rated_at > rated_at.get(place, NEVER):
             rated[place] = act.rating
     all_seen = np.array(sorted(seen), dtype=np.int64)
     ratings = np.fromiter(rated.values(), np.float64, len(rated))
-    rated_at = np.fromiter(rated.keys(), np.int64, len(rated))
+    places_rated = np.fromiter(rated.keys(), np.int64, len(rated))
     row = model.user_index.get(user_id)
     if row is not None and len(all_seen) == len(trained) and not rated:
         return Known(model.profile(row), "personal", all_seen)
     if row is not None:
-        return Known(model.since(model.profile(row), trained, all_seen, rated_at, ratings), "folded_in", all_seen)
+        return Known(model.since(model.profile(row), trained, all_seen, places_rated, ratings), "folded_in", all_seen)
     if not len(all_seen):
         return None
-    return Known(model.newcomer(all_seen, rated_at, ratings), "folded_in", all_seen)
+    return Known(model.newcomer(all_seen, places_rated, ratings), "folded_in", all_seen)
 
 
 def top_n(serving: Serving, user: Known, n: int, exclude: Sequence[str]) -> tuple[list[str], Top]:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = ("kind", "user_id", "movie_id", "rating", "time")
 _KINDS: Final = {"watch", "rating"}
-_NEVER: Final = -1
+NEVER: Final = -(2**63)
+"""Before any time."""
 
 
 class Act(NamedTuple):
@@ -35,7 +36,7 @@ NOTHING: Final = Acts()
 class Fresh:
     """The acts of each user, in memory; acts are replaced and never changed, so that readers need no lock.
 
-    `panel` holds the newest pairs of user and movie that came in, oldest first.
+    `panel` holds the newest pairs of user and movie, in the order they came.
     """
 
     def __init__(self) -> None:
@@ -46,22 +47,29 @@ class Fresh:
         """Return what a user did."""
         return self._acts.get(user_id, NOTHING)
 
+    def liked(self, least: float) -> list[tuple[str, str]]:
+        """Return the pairs of the panel that were not rated below `least`."""
+        acts = ((pair, self.of(pair[0]).of[pair[1]].rating) for pair in list(self.panel))
+        return [pair for pair, rating in acts if rating is None or rating >= least]
+
     def take(self, batch: "pa.RecordBatch") -> None:
         """Take in rows with `COLUMNS`, in any order, all kinds; one that comes again changes nothing.
 
         Of several ratings of a movie the latest counts, and a rating outweighs having watched.
         """
         changed: dict[str, dict[str, Act]] = {}
+        new: list[tuple[str, str]] = []
         for user_id, movie_id, rating, time in _acts(batch):
             acts = changed.get(user_id) or changed.setdefault(user_id, dict(self.of(user_id).of))
             before = acts.get(movie_id)
             if before is None:
-                self.panel.append((user_id, movie_id))
+                new.append((user_id, movie_id))
             if rating is not None and (before is None or time >= before.rated_at):
                 acts[movie_id] = Act(rating, time)
             elif before is None:
-                acts[movie_id] = Act(None, _NEVER)
+                acts[movie_id] = Act(None, NEVER)
         self._acts.update({user_id: Acts(acts) for user_id, acts in changed.items()})
+        self.panel.extend(new)
 
 
 def _acts(batch: "pa.RecordBatch") -> Iterator[tuple[str, str, float | None, int]]:

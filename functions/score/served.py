@@ -106,7 +106,7 @@ class Score:
 
     def count(self, served: Served) -> Popular:
         """Return what everybody likes these days."""
-        movies = core.popular(served.serving.history, list(served.fresh.panel))
+        movies = core.popular(served.serving.history, served.fresh.liked(served.serving.model.mean))
         return Popular(movies=movies, model=f"popular@{served.serving.matrix_id}")
 
     def seconds_behind(self) -> float:

@@ -198,6 +198,8 @@ def _cluster(target: Target) -> dict[str, Any]:
                 "common_http_protocol_options": {"idle_timeout": "1s"},  # before the function's server closes, at 2 s
             }
         },
+        # By default no more than three requests at once are tried again: a restart would cost the fourth its answer.
+        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
         "load_assignment": {"cluster_name": target.revision, "endpoints": [{"lb_endpoints": endpoints}]},
         "health_checks": [
             {

@@ -44,7 +44,7 @@ def test_no_damage_gets_past_and_the_old_model_keeps_serving(marquee: Marquee) -
     """200 random bit flips and truncations of model and matrix files: each refused, v0 answers all the while."""
     deps, chance = marquee.deps, random.Random(11)
     url = marquee.stack.machine.url("score-svd-1")
-    matrix = deps.manifest(kind="matrix", id=SPLIT.matrix_id)
+    matrix = deps.manifest(kind="matrix", id=SPLIT.matrix_id, lake_version=0)
     deps.artifacts.put(keys.matrix(SPLIT.matrix_id), FILES, matrix)
 
     def serve(version: str, matrix_id: str) -> None:
@@ -60,7 +60,9 @@ def test_no_damage_gets_past_and_the_old_model_keeps_serving(marquee: Marquee) -
     with marquee.asking():
         for number in range(1, DAMAGES + 1):
             version, matrix_id, before = f"v{number}", f"m{number}", refused(url)
-            deps.artifacts.put(keys.matrix(matrix_id), FILES, deps.manifest(kind="matrix", id=matrix_id))
+            deps.artifacts.put(
+                keys.matrix(matrix_id), FILES, deps.manifest(kind="matrix", id=matrix_id, lake_version=0)
+            )
             store(version, matrix_id)
             key = chance.choice([f"{keys.model('svd', version)}/{FACTORS}", f"{keys.matrix(matrix_id)}/{HISTORY}"])
             deps.objects.put(key, damaged(deps.objects.get(key).data, chance))

@@ -15,6 +15,7 @@ def history():
         np.array([0, 2, 2, 3]),
         np.array([0, 1, 1], np.int32),
         np.array([4, 0, 2], np.float32),
+        np.array([10, 20, 30]),
         np.array([TRAINED, WATCHED, NEWER], np.uint8),
         np.array([0, 2], np.int32),
         np.array([0, 1], np.int32),
@@ -28,6 +29,7 @@ def test_what_is_stored_comes_back():
     past = found.of("1")
     assert past.movies.tolist() == [0, 1]
     assert past.ratings.tolist() == [4, 0]
+    assert past.times.tolist() == [10, 20]
     assert past.kinds.tolist() == [TRAINED, WATCHED]
     assert found.of("3").movies.tolist() == [1]
     assert found.panel_users.tolist() == [0, 2]
@@ -47,6 +49,7 @@ def test_what_is_stored_comes_back():
         {"indices": np.array([0, 1], np.int32)},
         {"ratings": np.array([4, np.nan, 2], np.float32)},
         {"kinds": np.array([0, 1, 3], np.uint8)},
+        {"times": np.array([10, 20])},
         {"panel_users": np.array([0, 3], np.int32)},
         {"panel_movies": np.array([0], np.int32)},
         {"panel_movies": np.array([0, 2], np.int32)},

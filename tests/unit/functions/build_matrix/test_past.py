@@ -54,7 +54,7 @@ def pairs(history):
     return {
         (user, history.movies[place]): (rating, kind)
         for user in history.users
-        for place, rating, kind in zip(*(part.tolist() for part in history.of(user)), strict=True)
+        for place, rating, _, kind in zip(*(part.tolist() for part in history.of(user)), strict=True)
     }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from functions.score import core
-from functions.score.fresh import NOTHING, Act, Acts
+from functions.score.fresh import NEVER, NOTHING, Act, Acts
 from functions.train import core as training
 from shared import keys
 from shared.artifacts import Artifact, Manifest
@@ -53,7 +53,7 @@ def test_what_is_excluded_does_not_come_back():
 
 def test_what_was_watched_just_now_does_not_come_back():
     """An act that came after the matrix hides the movie as one before it does."""
-    assert movies("1", acts=Acts({"m0": Act(None, -1)})) == []
+    assert movies("1", acts=Acts({"m0": Act(None, NEVER)})) == []
 
 
 def test_scores_and_ratings_are_the_models_own():
@@ -98,21 +98,21 @@ def test_a_rating_given_now_moves_the_prediction_towards_it(algorithm):
         before = model.ratings(core.known(now, user_id, NOTHING).profile)
         place = model.movie_index["m0"]
         far = 1.0 if before[place] > 3 else 5.0
-        user = core.known(now, user_id, Acts({"m0": Act(far, 1)}))
+        user = core.known(now, user_id, Acts({"m0": Act(far, 2**60)}))
         after = model.ratings(user.profile)
         assert user.rung == "folded_in"
         assert abs(after[place] - far) < abs(before[place] - far)
 
 
-def test_a_stored_rating_that_comes_again_is_no_news():
-    """Rows may be delivered twice: the same rating as in the matrix changes nothing at all."""
+def test_a_rating_that_comes_again_is_no_news():
+    """Records may be delivered twice, also those that a later rating replaced: only a newer one changes anything."""
     row = int(np.flatnonzero([not len(SPLIT.validation.rated(r)) for r in range(6)])[0])
     user_id, column = SPLIT.train.users[row], int(SPLIT.train.rated(row)[0])
-    rating = float(SPLIT.train.ratings[row, column])
-    again = Acts({SPLIT.train.movies[column]: Act(rating, 1)})
-    assert core.known(SERVING, user_id, again).rung == "personal"
-    changed = Acts({SPLIT.train.movies[column]: Act(6 - rating, 1)})
-    assert core.known(SERVING, user_id, changed).rung == "folded_in"
+    movie, past = SPLIT.train.movies[column], SERVING.history.of(SPLIT.train.users[row])
+    stored_at = int(past.times[past.movies.tolist().index(SERVING.history.movie_index[movie])])
+    for rated_at, rung in ((stored_at - 1, "personal"), (stored_at, "personal"), (stored_at + 1, "folded_in")):
+        for rating in (1.0, 5.0):
+            assert core.known(SERVING, user_id, Acts({movie: Act(rating, rated_at)})).rung == rung
 
 
 @pytest.mark.parametrize("n", [0, -1, 21])

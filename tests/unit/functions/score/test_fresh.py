@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from functions.score.fresh import NOTHING, Act, Fresh
+from functions.score.fresh import NEVER, NOTHING, Act, Fresh
 
 
 def batch(*rows):
@@ -32,8 +32,8 @@ def test_watches_and_ratings_are_a_users_acts():
         batch(("watch", "1", "a", None, 1), ("rating", "1", "b", 4.0, 2), ("request", "1", None, None, 3)),
         batch(("watch", "2", "a", None, 4)),
     )
-    assert fresh.of("1").of == {"a": Act(None, -1), "b": Act(4.0, 2_000_000)}
-    assert fresh.of("2").of == {"a": Act(None, -1)}
+    assert fresh.of("1").of == {"a": Act(None, NEVER), "b": Act(4.0, 2_000_000)}
+    assert fresh.of("2").of == {"a": Act(None, NEVER)}
     assert fresh.of("3") is NOTHING
     assert list(fresh.panel) == [("1", "a"), ("1", "b"), ("2", "a")]
 
@@ -60,3 +60,10 @@ def test_acts_that_somebody_holds_do_not_change():
     fresh.take(batch(("watch", "1", "b", None, 2), ("watch", "2", "b", None, 2)))
     assert set(held.of) == {"a"}
     assert set(fresh.of("1").of) == {"a", "b"}
+
+
+def test_what_was_disliked_is_no_vote():
+    """Nor once it is watched again; what was only watched is one."""
+    rows = [("rating", "1", "bad", 1.0, 1), ("watch", "1", "bad", None, 2), ("watch", "2", "bad", None, 3)]
+    fresh = taken(batch(*rows), batch(("rating", "1", "good", 4.0, 4)))
+    assert fresh.liked(3.5) == [("2", "bad"), ("1", "good")]
