@@ -37,26 +37,30 @@ def is_old(ratings: Ratings, validation_fraction: float) -> NDArray[np.bool_]:
     return ratings.times < _cutoff(np.sort(ratings.times[ratings.is_latest]), validation_fraction)
 
 
-def build(ratings: Ratings, validation_fraction: float, history: bytes = b"") -> Split:
-    """Return the matrix of the latest rating of each pair, split in time; its name depends on the history too.
-
-    Raises: BadInput if there are more than `MOST_CELLS`.
-    """
-    n = int(np.count_nonzero(ratings.is_latest))
-    if n > MOST_CELLS:
-        raise BadInput(f"{n} different pairs of user and movie are rated; a matrix holds at most {MOST_CELLS}")
-    old = is_old(ratings, validation_fraction)
-    train, validation = (_matrix(ratings, ratings.is_latest & side) for side in (old, ~old))
-    return Split(_content_id(train, validation, history), train, validation, popularity(train))
+def build(ratings: Ratings, validation_fraction: float) -> Split:
+    """Return the matrix of the latest rating of each pair, split in time. Raises: BadInput as `files` does."""
+    return _split(ratings, is_old(ratings, validation_fraction), history=b"")
 
 
 def files(
     ratings: Ratings, validation_fraction: float, watches: Watches = past.NOBODY
 ) -> tuple[Split, dict[str, bytes]]:
-    """Return the split matrix, and all files of its artifact: what users did before it is one of them."""
-    history = past.history(ratings, is_old(ratings, validation_fraction), watches).to_bytes()
-    split = build(ratings, validation_fraction, history)
+    """Return the split matrix, whose name depends on what users did before it, and all files of its artifact.
+
+    Raises: BadInput if there are more than `MOST_CELLS`.
+    """
+    old = is_old(ratings, validation_fraction)
+    history = past.history(ratings, old, watches).to_bytes()
+    split = _split(ratings, old, history)
     return split, split.to_files() | {HISTORY: history}
+
+
+def _split(ratings: Ratings, old: NDArray[np.bool_], history: bytes) -> Split:
+    n = int(np.count_nonzero(ratings.is_latest))
+    if n > MOST_CELLS:
+        raise BadInput(f"{n} different pairs of user and movie are rated; a matrix holds at most {MOST_CELLS}")
+    train, validation = (_matrix(ratings, ratings.is_latest & side) for side in (old, ~old))
+    return Split(_content_id(train, validation, history), train, validation, popularity(train))
 
 
 def popularity(train: RatingMatrix, n: int = N_POPULAR) -> list[str]:
