@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Final, Literal
@@ -97,14 +97,15 @@ class ArtifactStore:
         except ValidationError as error:
             raise Corrupt(f"{prefix}/{MANIFEST}: {error.error_count()} fields are not a manifest's") from None
 
-    def get(self, prefix: str) -> Artifact:
-        """Return the artifact with every file checked. Raises: NotFound, Corrupt, NotReady."""
+    def get(self, prefix: str, only: Collection[str] | None = None) -> Artifact:
+        """Return the artifact with every file checked, or with those alone. Raises: NotFound, Corrupt, NotReady."""
         manifest = self.manifest(prefix)
-        return Artifact(manifest, {name: self._checked(prefix, name, manifest) for name in manifest.files})
+        names = manifest.files if only is None else only
+        return Artifact(manifest, {name: self._checked(prefix, name, manifest) for name in names})
 
     def get_file(self, prefix: str, name: str) -> bytes:
         """Return one file of an artifact, checked. Raises: NotFound, Corrupt, NotReady."""
-        return self._checked(prefix, name, self.manifest(prefix))
+        return self.get(prefix, [name]).files[name]
 
     def _checked(self, prefix: str, name: str, manifest: Manifest) -> bytes:
         if name not in manifest.files:

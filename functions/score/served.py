@@ -58,7 +58,7 @@ class Score:
         self._lake_turn = Lock()
         self.served = Follower(f"model of {self.algorithm}", self.fetch, settings.channel_poll_seconds)
         poll = settings.fresh_poll_seconds
-        self._lake_version = Follower("lake", lambda _: self.catch_up(self.served.get()), poll, wait=min(poll, _SOON))
+        self._up_to_date = Follower("lake", lambda _: self.catch_up(self.served.get()), poll, wait=min(poll, _SOON))
         self.popular = Follower(
             "popular movies", lambda _: self.count(self.served.get()), 5 * poll, wait=min(poll, _SOON)
         )
@@ -126,8 +126,8 @@ class Score:
     def _load(self, version: str) -> core.Serving:
         artifacts = self.deps.artifacts
         model = artifacts.get(keys.model(self.algorithm, version))
-        prefix = str(model.manifest.made_from)
-        return core.load(model, artifacts.manifest(prefix), artifacts.get_file(prefix, HISTORY))
+        matrix = artifacts.get(str(model.manifest.made_from), only=[HISTORY])
+        return core.load(model, matrix.manifest, matrix.files[HISTORY])
 
     def _try_to_catch_up(self, served: Served) -> None:
         """A model that takes over shall not forget what users did since: but it takes over in any case."""

@@ -161,17 +161,21 @@ def killed(marquee: Marquee) -> Iterator[None]:
     yield
 
 
-@contextmanager
-def paused(marquee: Marquee) -> Iterator[None]:
-    """Both processes of one model do nothing for 30 seconds, and hold their connections."""
+def pause(marquee: Marquee, seconds: float) -> None:
+    """Let both processes of one model do nothing for a while, and hold their connections."""
     stopped = processes(marquee, *SERVICES["score-svd"])
     for process in stopped:
         process.suspend()
     try:
-        time.sleep(30)
+        time.sleep(seconds)
     finally:
         for process in stopped:
             process.resume()
+
+
+@contextmanager
+def paused(marquee: Marquee) -> Iterator[None]:
+    pause(marquee, 30)
     yield
 
 
@@ -244,14 +248,7 @@ def test_whatever_happens_everybody_gets_a_list_in_time(marquee: Marquee, models
 def test_a_paused_model_costs_no_user_a_personal_list(marquee: Marquee, models: Models) -> None:
     """While the processes of one model stand still the other one answers its users."""
     with asked(marquee, models.users) as load:
-        stopped = processes(marquee, *SERVICES["score-svd"])
-        for process in stopped:
-            process.suspend()
-        try:
-            time.sleep(8)
-        finally:
-            for process in stopped:
-                process.resume()
+        pause(marquee, 8)
     rungs = Counter(answer.headers["x-marquee-rung"] for answer in load.answers)
     assert rungs["popular"] <= 0.02 * rungs.total()
 
