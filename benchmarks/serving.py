@@ -56,7 +56,7 @@ class Served:
 
 def sample() -> Served:
     """Return SVD of data/movielens-small, with the parameters that the trainers begin with."""
-    split, files = building.files(gather.ratings(read_ratings(SAMPLE).to_batches()), 0.1)
+    split, files = building.files(gather.ratings(read_ratings(SAMPLE).to_batches()), validation_fraction=0)
     model = training.fit(split.train, "svd", training.DEFAULTS["svd"], seed=0)
     return Served(model, History.from_bytes(files[HISTORY]))
 
