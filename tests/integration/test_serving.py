@@ -254,21 +254,28 @@ def test_a_paused_model_costs_no_user_a_personal_list(marquee: Marquee, models: 
 
 
 def test_restarts_cost_no_answer(marquee: Marquee, models: Models) -> None:
-    """Every serving process is restarted three times, one after another, while users ask: only lists."""
+    """Twenty times over, one process of every service is restarted and then the other, while users ask: only lists."""
     load = Load(marquee.stack.machine.url("recommend"), models.users + STRANGERS)
     thread = threading.Thread(target=lambda: asyncio.run(load.run()))
     thread.start()
     try:
-        for name in [name for half in (0, 1) for names in SERVICES.values() for name in [names[half]]] * 3:
-            old = pid(marquee, name)
-            os.kill(old, signal.SIGTERM)
-            wait(lambda name=name, old=old: pid(marquee, name) not in {0, old}, 30, f"new {name}")  # type: ignore[misc]
-            marquee.stack.wait_healthy(name)
-            time.sleep(1)  # until the router has seen it
+        for half in [0, 1] * 20:
+            restart(marquee, [names[half] for names in SERVICES.values()])
     finally:
         load._stop.set()
         thread.join()
     assert Counter(answer.status for answer in load.answers).keys() == {200}
+
+
+def restart(marquee: Marquee, names: list[str]) -> None:
+    """Terminate processes as a rollout does, and wait until the router has seen them again."""
+    old = {status.name: status.pid for status in marquee.stack.status()}
+    for name in names:
+        os.kill(old[name], signal.SIGTERM)
+    for name in names:
+        wait(lambda name=name: pid(marquee, name) not in {0, old[name]}, 30, f"new {name}")  # type: ignore[misc]
+        marquee.stack.wait_healthy(name)
+    time.sleep(1)
 
 
 def test_answer_and_headers_never_disagree(marquee: Marquee, models: Models) -> None:
