@@ -277,15 +277,16 @@ def test_a_channel_that_names_no_model_changes_nothing(deps, monkeypatch, state)
 
 
 def test_popular_is_what_everybody_likes_now(deps, monkeypatch):
-    """What is watched since the matrix counts, also a movie that the model does not know."""
-    serve(deps)
+    """What is watched since the matrix counts, also a movie that the model does not know; the name says up to when."""
     lake = deps.open_lake()
+    happens(lake, "account", "998", None, 0)
+    serve(deps, lake_version=lake.version())
     with entry.client("score", deps, monkeypatch) as http:
         listed = until(http, "/popular", lambda answer: answer.status_code == 200).json()
-        assert listed["model"] == f"popular@{SPLIT.matrix_id}+{NO_VERSION}"
+        assert listed["model"] == f"popular@{SPLIT.matrix_id}+1"
         assert set(listed["movies"]) == set(SPLIT.train.movies)
         for offset in range(12):
-            happens(lake, "watch", str(1_000 + offset), "premiere", offset)
+            happens(lake, "watch", str(1_000 + offset), "premiere", offset + 1)
         until(http, "/popular", lambda answer: answer.json()["movies"][0] == "premiere")
         counted = until(http, "/popular", lambda answer: answer.json()["model"].endswith(f"+{lake.version()}"))
         assert is_plain(counted.json()["model"])
