@@ -13,7 +13,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from shared import keys
 from shared.errors import Conflict, NotReady
-from shared.ports import Fold
+from shared.ports import NO_VERSION, Fold
 from shared.records import LAKE_SCHEMA, once_each, with_date
 
 _FOLD: Final = "fold_lake"
@@ -40,7 +40,7 @@ def s3_options(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class DeltaLake:
-    """The table at `uri` as a `Lake`, for one thread at a time. The table is made when first opened."""
+    """The table at `uri` as a `Lake`, for one thread at a time. Until the first commit there is no table."""
 
     uri: str
     options: Mapping[str, str]
@@ -53,14 +53,15 @@ class DeltaLake:
 
     def version(self) -> int:
         """Return the newest version."""
-        return self._newest().version()
+        table = self._newest()
+        return NO_VERSION if table is None else table.version()
 
     def last_fold(self) -> Fold:
         """Return the last committed fold, from the table's own history."""
         with _translated():
             table = self._newest()
-            number = table.transaction_version(_FOLD)
-            if number is None:
+            number = None if table is None else table.transaction_version(_FOLD)
+            if table is None or number is None:
                 return Fold(0, [])
             for limit in (_RECENT, None):
                 for commit in table.history(limit):
@@ -80,7 +81,8 @@ class DeltaLake:
     def backfilled(self, topic: str, partition: int) -> int | None:
         """Return the last offset of a partition that a backfill committed."""
         with _translated():
-            return self._newest().transaction_version(_backfill(topic, partition))
+            table = self._newest()
+            return None if table is None else table.transaction_version(_backfill(topic, partition))
 
     def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
         """Return each row of a kind once, with the columns asked for and those that identify it."""
@@ -100,13 +102,18 @@ class DeltaLake:
         A compaction adds none. The files must still be there: a vacuum leaves those of recent versions.
         """
         table = self._newest()
-        newest = table.version()
-        return newest, _added(table, version + 1, newest, columns) if newest > version else iter(())
+        if table is None:
+            return NO_VERSION, iter(())
+        newest, first = table.version(), max(version, 0) + 1  # version 0 is the table, made empty
+        return newest, _added(table, first, newest, columns) if newest >= first else iter(())
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
         with _translated():
-            files = pa.table(self._newest().get_add_actions(flatten=True))
+            table = self._newest()
+            if table is None:
+                return {}
+            files = pa.table(table.get_add_actions(flatten=True))
         if len(files) == 0:
             return {}
         found = files.group_by("partition.kind").aggregate([("num_records", "sum")])
@@ -116,6 +123,8 @@ class DeltaLake:
         """Join small files and write a checkpoint."""
         with _translated():
             table = self._newest()
+            if table is None:
+                return
             table.optimize.compact()
             table.create_checkpoint()
 
@@ -127,15 +136,23 @@ class DeltaLake:
         """
         with _translated():
             table = self._newest() if version is None else self._open(version)
+            schema = pa.schema([LAKE_SCHEMA.field(name) for name in columns])
+            if table is None and version is not None:
+                raise NotReady(f"the lake has no version {version}")
+            if table is None:
+                yield schema.empty_table().to_reader()
+                return
             rows = table.scan(columns=list(columns), predicate=f"kind = '{kind}'")
             try:
-                yield pa.RecordBatchReader.from_stream(rows).cast(pa.schema([LAKE_SCHEMA.field(c) for c in columns]))
+                yield pa.RecordBatchReader.from_stream(rows).cast(schema)
             except pa.ArrowInvalid as error:  # how an error of delta-rs comes through a stream
                 raise NotReady(f"the lake: {error}") from error
 
     def _append(self, rows: pa.Table, transaction: Transaction, facts: Mapping[str, Any]) -> int:
         with _translated():
             table = self._newest()
+            if table is None:
+                table = self._created()
             standing = table.transaction_version(transaction.app_id)
             if standing is not None and standing >= transaction.version:
                 raise Conflict(f"{transaction.app_id} {transaction.version} is committed already")
@@ -149,8 +166,11 @@ class DeltaLake:
             )
             return table.version()
 
-    def _newest(self) -> DeltaTable:
-        """Return the table as it stands now; it is kept, so that only commits since the last look are read."""
+    def _newest(self) -> DeltaTable | None:
+        """Return the table as it stands now, None before there is one.
+
+        It is kept, so that only commits since the last look are read.
+        """
         with _translated():
             table, self._table = self._table, None  # one that fails is not kept
             if table is None:
@@ -160,20 +180,24 @@ class DeltaLake:
             self._table = table
             return table
 
-    def _open(self, version: int | None = None) -> DeltaTable:
+    def _open(self, version: int | None = None) -> DeltaTable | None:
         with _translated():
             try:
                 return DeltaTable(self.uri, version=version, storage_options=dict(self.options))
             except TableNotFoundError:
-                return DeltaTable.create(
-                    self.uri,
-                    LAKE_SCHEMA,
-                    mode="ignore",
-                    partition_by=["kind", "date"],
-                    # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
-                    configuration={"delta.checkpointInterval": "20", "delta.enableExpiredLogCleanup": "false"},
-                    storage_options=dict(self.options),
-                )
+                return None
+
+    def _created(self) -> DeltaTable:
+        """Make the table, unless another writer just did, and return it."""
+        return DeltaTable.create(
+            self.uri,
+            LAKE_SCHEMA,
+            mode="ignore",
+            partition_by=["kind", "date"],
+            # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
+            configuration={"delta.checkpointInterval": "20", "delta.enableExpiredLogCleanup": "false"},
+            storage_options=dict(self.options),
+        )
 
 
 def _added(table: DeltaTable, first: int, last: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
