@@ -14,7 +14,10 @@ _Level = Annotated[float, Field(ge=0)] | None
 
 @dataclass(frozen=True, config=STRICT)
 class Level:
-    """A number that each arm has once, such as its coverage; None if it was not measured."""
+    """A number that each arm has once, such as its coverage; None if it was not measured.
+
+    It comes without bounds, so both arms must be measured alike: coverage, for one, in as many lists of each.
+    """
 
     canary: _Level
     stable: _Level

@@ -92,21 +92,19 @@ def difference(strata: Sequence[Stratum], alpha: float, narrowest_at: float = WA
     canary, stable = _sums([each.canary for each in strata]), _sums([each.stable for each in strata])
     weights, values, variances = score(canary, stable)
     both = weights > 0
-    weight, value, variance = weights.sum(), float(values.sum()), float(variances.sum())
-    if not weight:
+    if not both.any():
         return Difference(None, -1.0, 1.0, None, None, 0, 0)
+    weight, value, variance = (float(each.sum()) for each in (weights, values, variances))
     wide = float(reach(variance, alpha, narrowest_at))
-    of_canary, of_stable = (
-        float(np.sum(weights[both] * arm.total[both] / arm.n_users[both]) / weight) for arm in (canary, stable)
-    )
+    means = [float(weights[both] @ (arm.total[both] / arm.n_users[both])) / weight for arm in (canary, stable)]
     return Difference(
-        value / weight,
-        max(-1.0, (value - wide) / weight),
-        min(1.0, (value + wide) / weight),
-        of_canary,
-        of_stable,
-        int(canary.n_users[both].sum()),
-        int(stable.n_users[both].sum()),
+        estimate=value / weight,
+        lower=max(-1.0, (value - wide) / weight),
+        upper=min(1.0, (value + wide) / weight),
+        canary=means[0],
+        stable=means[1],
+        n_canary=int(canary.n_users[both].sum()),
+        n_stable=int(stable.n_users[both].sum()),
     )
 
 
