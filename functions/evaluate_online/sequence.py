@@ -16,8 +16,8 @@ from pydantic.dataclasses import dataclass
 
 WATCHING: Final = 1_200.0
 """The variance of a score at which its bounds are narrowest: 30,000 users, half on each arm, a fifth of whom watch."""
-RARE: Final = 100.0
-"""The same for what should not happen: 40,000 users, half on each arm, one in a hundred of whom it happens to."""
+RARE: Final = 200.0
+"""The same for what should not happen: 80,000 users, half on each arm, one in a hundred of whom it happens to."""
 
 STRICT: Final = ConfigDict(strict=True, allow_inf_nan=False)
 _ROUNDING: Final = 1e-9

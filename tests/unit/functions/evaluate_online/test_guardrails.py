@@ -10,7 +10,7 @@ LIMIT, ALPHA = 0.02, 0.05
     ("canary", "stable", "status"),
     [
         ((20, 1), (380, 0), "not enough"),
-        ((20, 20), (380, 0), "broken"),
+        ((30, 30), (570, 0), "broken"),
         ((1_000, 100), (19_000, 190), "broken"),
         ((1_000, 100), (19_000, 1_900), "not enough"),
         ((10_000, 100), (10_000, 100), "ok"),
@@ -19,7 +19,7 @@ LIMIT, ALPHA = 0.02, 0.05
     ],
 )
 def test_a_share_is_broken_or_ok_once_that_is_sure(canary: tuple[int, int], stable: tuple[int, int], status: str):
-    """One fallback of twenty is chance, twenty are not; what befalls both arms is nobody's fault."""
+    """One fallback of twenty is chance, thirty of thirty are not; what befalls both arms is nobody's fault."""
     assert of_share("fallbacks", [stratum(canary, stable)], LIMIT, ALPHA).status == status
 
 
