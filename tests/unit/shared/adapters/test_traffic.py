@@ -21,6 +21,7 @@ from tests.fakes import ENVIRONMENT
 from tests.unit.shared.adapters.web_server import Pages, served
 
 LISTENERS = "/config_dump?resource=dynamic_listeners"
+ROUTES = "/config_dump?resource=dynamic_route_configs"
 SERVICE = "/apis/serving.knative.dev/v1/namespaces/marquee/services/score-svd"
 OFFSET = 44_000
 
@@ -47,19 +48,25 @@ def test_only_200_is_an_answer(pages: Pages, status: int) -> None:
 # Envoy
 
 
-def dump(folder: Path, *targets: router.Target) -> bytes:
-    """Return the listeners that the local router writes, as Envoy dumps them."""
+def dumps(folder: Path, *targets: router.Target) -> dict[str, tuple[int, bytes]]:
+    """Return the listeners and routes that the local router writes, as Envoy dumps them."""
     local = router.Router(Machine(folder, OFFSET))
     local.write({"score-svd": targets, "recommend": [router.Target("r", 100, [1])]})
     listeners = yaml.safe_load((local.folder / "listeners.yaml").read_text())["resources"]
-    configs = [{"name": each["name"], "active_state": {"listener": each}} for each in listeners]
-    return json.dumps({"configs": configs}).encode()
+    routes = [yaml.safe_load(path.read_text())["resources"][0] for path in local.folder.glob("routes-*.yaml")]
+    return {
+        LISTENERS: configs([{"name": each["name"], "active_state": {"listener": each}} for each in listeners]),
+        ROUTES: configs([{"route_config": each} for each in routes]),
+    }
+
+
+def configs(of: list[Any]) -> tuple[int, bytes]:
+    return 200, json.dumps({"configs": of}).encode()
 
 
 def test_envoy_says_what_the_local_router_wrote(pages: Pages, tmp_path: Path) -> None:
     """Each target with its share, at the service's own port, under the Host of its tag."""
-    written = [router.Target("svd-2", 10, [2], "canary"), router.Target("svd-1", 90, [1])]
-    pages.pages = {LISTENERS: (200, dump(tmp_path, *written))}
+    pages.pages = dumps(tmp_path, router.Target("svd-2", 10, [2], "canary"), router.Target("svd-1", 90, [1]))
     url = f"http://127.0.0.1:{Machine(tmp_path, OFFSET).port('score-svd')}"
     assert EnvoyTraffic(web(), pages.url).targets("score-svd") == [
         Target("svd-2", "canary", 10, url, "canary-score-svd"),
@@ -68,10 +75,13 @@ def test_envoy_says_what_the_local_router_wrote(pages: Pages, tmp_path: Path) ->
 
 
 def test_a_service_that_envoy_does_not_route_is_not_found(pages: Pages, tmp_path: Path) -> None:
-    """Its name is in the message."""
-    pages.pages = {LISTENERS: (200, dump(tmp_path, router.Target("r", 100, [1])))}
+    """Its name is in the message; a listener that has no routes yet is not enough."""
+    pages.pages = dumps(tmp_path, router.Target("r", 100, [1]))
     with pytest.raises(NotFound, match="score-svdpp"):
         EnvoyTraffic(web(), pages.url).targets("score-svdpp")
+    pages.pages[ROUTES] = configs([])
+    with pytest.raises(NotFound, match="routes of score-svd"):
+        EnvoyTraffic(web(), pages.url).targets("score-svd")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +90,7 @@ def test_a_service_that_envoy_does_not_route_is_not_found(pages: Pages, tmp_path
 )
 def test_an_envoy_of_somebody_else_is_refused(pages: Pages, said: bytes) -> None:
     """What cannot be read is never taken for traffic."""
-    pages.pages = {LISTENERS: (200, said)}
+    pages.pages = {LISTENERS: (200, said), ROUTES: (200, said)}
     with pytest.raises(Corrupt, match="score-svd"):
         EnvoyTraffic(web(), pages.url).targets("score-svd")
 
