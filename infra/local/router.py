@@ -140,7 +140,7 @@ class Router:
         }
 
     def _listener(self, service: str) -> dict[str, Any]:
-        """Return the listener of a service. It never changes: a listener that does keeps its old connections' routes."""
+        """Return the listener of a service. It never changes: old connections would keep the routes of the old one."""
         manager = {
             "@type": _HTTP,
             "stat_prefix": service,
