@@ -57,7 +57,7 @@ class _Spec(Record):
 def service_object(service: Service) -> dict[str, Any]:
     """Return a Service as JSON."""
     waiting = [name for name in sorted(service.named) if not _is_ready(service, name)]
-    routes = service.wanted == service.routed
+    done = service.wanted == service.routed and not waiting
     return {
         "apiVersion": GROUP,
         "kind": "Service",
@@ -73,7 +73,7 @@ def service_object(service: Service) -> dict[str, Any]:
         },
         "status": {
             "observedGeneration": service.generation,
-            "conditions": [_condition(routes or None, "" if routes else f"traffic waits for {', '.join(waiting)}")],
+            "conditions": [_condition(done or None, "" if done else f"it waits for {', '.join(waiting)}")],
             "latestCreatedRevisionName": service.template.name,
             "address": {"url": f"http://{service.name}"},
             "traffic": [{**_target(share), "url": f"http://{share.tag}-{service.name}"} for share in service.routed],
@@ -101,7 +101,10 @@ def changed(service: Service, patch: object) -> Service:
     """
     if not isinstance(patch, Mapping):
         raise BadInput("a patch is a JSON object")
-    wished = merged(service_object(service), patch)
+    try:
+        wished = merged(service_object(service), patch)
+    except RecursionError as error:
+        raise BadInput("the patch is nested too deeply") from error
     template, wanted = _wanted(service.name, wished)
     if wished["metadata"].get("resourceVersion") not in {None, str(service.version)}:
         raise Conflict(f"{service.name} has been modified; look at it again, and apply the change to what is there now")

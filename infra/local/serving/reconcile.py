@@ -54,9 +54,7 @@ def _look(revision: Revision, named: bool, seen: Mapping[int, Seen], now: float)
         case "running" if not named:
             return _in_phase(revision, "draining", now)
         case "running" if not revision.ready:
-            ready, reason = _readiness(
-                [(number, seen.get(number)) for number in revision.processes], now - revision.since
-            )
+            ready, reason = _readiness([seen.get(number) for number in revision.processes], now - revision.since)
             return revision.model_copy(update={"ready": ready, "reason": reason})
         case "draining" if named:
             return _in_phase(revision, "running", now)
@@ -67,9 +65,9 @@ def _look(revision: Revision, named: bool, seen: Mapping[int, Seen], now: float)
     return revision
 
 
-def _readiness(processes: Sequence[tuple[int, Seen | None]], seconds: float) -> tuple[bool | None, str]:
+def _readiness(processes: Sequence[Seen | None], seconds: float) -> tuple[bool | None, str]:
     """Return whether a revision is ready, and what its processes say if not."""
-    found = [each for _, each in processes if each is not None]
+    found = [each for each in processes if each is not None]
     if len(found) == len(processes) and all(each.ready for each in found):
         return True, ""
     reasons = "; ".join(sorted({each.reason for each in found if not each.ready})) or "its processes start"

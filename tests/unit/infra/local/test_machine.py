@@ -16,9 +16,10 @@ OFFSET = 44_000
 
 
 def test_no_two_parts_share_a_port():
-    """Each port has one owner, and every part's ports are listed."""
+    """Each port has one owner; some are kept for the processes of revisions that are not there yet."""
     named = [name for part in parts(Machine(Path("/x"))) for name in part.ports]
-    assert sorted(named) == sorted(PORTS)
+    kept = [f"{service}-{number}" for service in ("score-svd", "score-svdpp") for number in range(3, 7)]
+    assert sorted(named + kept) == sorted(PORTS)
     assert len(set(PORTS.values())) == len(PORTS)
 
 
