@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared.adapters import envoy, knative, s3
+from shared.adapters import envoy, knative, kubernetes, s3
 from shared.adapters.web import web
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.channels import Channels
-from shared.ports import Lake, Log, ObjectStore, Publisher, Traffic
+from shared.ports import Lake, Log, ObjectStore, Publisher, Revisions, Traffic
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -102,8 +102,17 @@ def traffic(settings: Settings, environment: Mapping[str, str]) -> Traffic | Non
     if settings.router == "envoy":
         return envoy.EnvoyTraffic(web(), settings.router_url)
     if settings.router == "knative":
-        return knative.in_pod(environment)
+        return _knative(settings, environment)
     return None
+
+
+def revisions(settings: Settings, environment: Mapping[str, str]) -> Revisions:
+    """Return the way to deploy models: Knative's API, of the pod or at KUBERNETES_URL. Raises: BadSettings."""
+    return _knative(settings, environment)
+
+
+def _knative(settings: Settings, environment: Mapping[str, str]) -> knative.KnativeServices:
+    return knative.KnativeServices(kubernetes.api(settings.kubernetes_url, environment))
 
 
 def lake(settings: Settings, environment: Mapping[str, str]) -> "DeltaLake":

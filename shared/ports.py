@@ -1,6 +1,6 @@
 """What the functions need of the world, as protocols of a few methods each."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -100,6 +100,49 @@ class Traffic(Protocol):
 
     def targets(self, service: str) -> Sequence[Target]:
         """Return the targets of a service, some of the traffic on them; raise NotFound, NotReady, Corrupt."""
+
+
+class Share(NamedTuple):
+    """A revision's share of a service's traffic in percent, and the tag that it alone is asked by."""
+
+    revision: str
+    tag: str
+    percent: int
+
+
+class Deployed(NamedTuple):
+    """What a service does.
+
+    `shares` is what the router really does, empty while it does nothing yet. `ready` has each revision that is or shall
+    be routed to: True, False if it failed, None if nobody knows yet; `reasons` says of the latter two why. `version`
+    names what was asked for, and changes with that alone.
+    """
+
+    shares: Sequence[Share]
+    ready: Mapping[str, bool | None]
+    reasons: Mapping[str, str]
+    version: str
+
+
+class Revisions(Protocol):
+    """The revisions of services, each pinned to a model.
+
+    What is asked for happens later: traffic moves once every revision in it is ready, and a revision that no share
+    names is removed. Every method raises NotFound, NotReady or Corrupt; the writes also Conflict, if anything was asked
+    for since that `version`, and BadSettings, if the shares make no sense, see `shares.check`.
+    """
+
+    def deployed(self, service: str) -> Deployed:
+        """Return what a service does now."""
+
+    def deploy(self, service: str, revision: str, model_version: str, shares: Sequence[Share], version: str) -> None:
+        """Ask for a revision that serves this model, unless there is one, and for these shares, its own among them.
+
+        Raises also: Conflict if the revision is there with another model.
+        """
+
+    def shift(self, service: str, shares: Sequence[Share], version: str) -> None:
+        """Ask for these shares."""
 
 
 Keyed = tuple[Any, str | None]

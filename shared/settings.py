@@ -56,6 +56,7 @@ class Settings(BaseModel):
     experiment_salt: str = "marquee"
     router: Literal["none", "envoy", "knative"] = "none"
     router_url: str = "http://127.0.0.1:9901"
+    kubernetes_url: str = ""
     deadline_ms: Positive = 600.0
     hedge_ms: Positive = 100.0
     reserve_ms: Positive = 100.0

@@ -1,24 +1,35 @@
 """A web server for tests, that answers what it is told."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 Answer = Callable[[str, Mapping[str, str]], tuple[int, bytes]]
 """Returns the status and the body for a path and the headers of a request."""
 
+Patched = Callable[[str, Mapping[str, str], Any], tuple[int, bytes]]
+"""The same for a patch, whose JSON is the third."""
+
 
 @contextmanager
-def serving(answer: Answer) -> Iterator[str]:
+def serving(answer: Answer, patched: Patched = lambda *_: (405, b"")) -> Iterator[str]:
     """Answer at the address given, for the length of a block."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            status, data = answer(self.path, self.headers)
+            self._send(*answer(self.path, self.headers))
+
+        def do_PATCH(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self._send(*patched(self.path, self.headers, body))
+
+        def _send(self, status: int, data: bytes) -> None:
             self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.send_header("Location", "/elsewhere")
@@ -47,10 +58,15 @@ def serving(answer: Answer) -> Iterator[str]:
 
 @dataclass
 class Pages:
-    """What is answered at each path, status and body, and what was asked, with which headers."""
+    """What is answered at each path, status and body, and what was asked, with which headers.
+
+    A patch is kept, and answered with the next of `refusals`, or 200 when there is none left.
+    """
 
     pages: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    patches: list[tuple[str, Mapping[str, str], Any]] = field(default_factory=list)
+    refusals: list[int] = field(default_factory=list)
     url: str = ""
 
     def answer(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
@@ -58,9 +74,14 @@ class Pages:
         self.asked.append((path, dict(headers)))
         return self.pages.get(path, (404, b""))
 
+    def patched(self, path: str, headers: Mapping[str, str], patch: Any) -> tuple[int, bytes]:
+        """Take a patch, or refuse it as was told."""
+        self.patches.append((path, dict(headers), patch))
+        return self.refusals.pop(0) if self.refusals else 200, b'{"message": "because"}'
+
 
 @contextmanager
 def served(pages: Pages) -> Iterator[Pages]:
     """Serve pages for the length of a block."""
-    with serving(pages.answer) as pages.url:
+    with serving(pages.answer, pages.patched) as pages.url:
         yield pages

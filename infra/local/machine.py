@@ -37,11 +37,10 @@ PORTS: Final[Mapping[str, int]] = {
     "evaluate_offline": 8114,
     "recommend-1": 8120,
     "recommend-2": 8121,
-    "score-svd-1": 8131,
-    "score-svd-2": 8132,
-    "score-svdpp-1": 8141,
-    "score-svdpp-2": 8142,
+    **{f"score-svd-{number}": 8130 + number for number in range(1, 7)},
+    **{f"score-svdpp-{number}": 8140 + number for number in range(1, 7)},
     "event-source": 8150,
+    "serving": 8151,
 }
 """Every port that is listened on, all on loopback; `MARQUEE_PORT_OFFSET` moves them together."""
 
@@ -111,6 +110,7 @@ class Machine:
             "BUCKET": BUCKET,
             "S3_ENDPOINT": self.url("s3"),
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{self.port('kafka')}",
+            "KUBERNETES_URL": self.url("serving"),
             **_KEY,
             "PYTHONPATH": str(ROOT),
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}",

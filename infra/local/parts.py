@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from infra.local.machine import KAFKA_JARS, ROOT, Machine
-from infra.local.router import SERVICES
+from infra.local.serving import state
 
 _FUNCTIONS: Final = ("ingest", "fold_lake", "build_matrix", "train", "evaluate_offline")
-_SCORES: Final = {"score-svd-1": "svd", "score-svd-2": "svd", "score-svdpp-1": "svdpp", "score-svdpp-2": "svdpp"}
 _RECOMMENDS: Final = ("recommend-1", "recommend-2")
 
 
@@ -30,7 +30,10 @@ class Part:
 
 
 def parts(machine: Machine) -> list[Part]:
-    """Return every process, in the order of starting."""
+    """Return every process, in the order of starting: also those of the revisions that there are now.
+
+    Raises: BadInput if the file that says so is damaged.
+    """
     sources = str(ROOT / "infra/local/sources.yaml")
     addresses = {f"{name.upper()}_URL": machine.url(name) for name in _FUNCTIONS}
     routes = {
@@ -44,9 +47,9 @@ def parts(machine: Machine) -> list[Part]:
         _kafka(machine),
         _s3(machine),
         _envoy(machine),
-        *(_function(machine, name, name, "readiness", {}) for name in _FUNCTIONS),
-        *(_function(machine, name, "score", "liveness", {"ALGORITHM": kind}) for name, kind in _SCORES.items()),
-        *(_function(machine, name, "recommend", "readiness", routes) for name in _RECOMMENDS),
+        *(_function(machine, name, name, f"{name.replace('_', '-')}-00001") for name in _FUNCTIONS),
+        *_scores(machine),
+        *(_function(machine, name, "recommend", "recommend-00001", routes) for name in _RECOMMENDS),
         Part(
             "event-source",
             2,
@@ -54,6 +57,14 @@ def parts(machine: Machine) -> list[Part]:
             ["event-source"],
             "/health/readiness",
             addresses,
+        ),
+        Part(
+            "serving",
+            2,
+            [sys.executable, "-m", "infra.local.serving"],
+            ["serving"],
+            "/health/readiness",
+            {"MARQUEE_HOME": str(machine.home), "MARQUEE_PORT_OFFSET": str(machine.port_offset)},
         ),
     ]
 
@@ -108,9 +119,28 @@ def _envoy(machine: Machine) -> Part:
     return Part("envoy", 0, command, ["recommend", "score-svd", "score-svdpp", "envoy-admin"])
 
 
-def _function(machine: Machine, name: str, function: str, probe: str, environment: Mapping[str, str]) -> Part:
+def _scores(machine: Machine) -> list[Part]:
+    """Return the processes of each revision of the models. One that has no model yet is alive, and not ready."""
+    return [
+        _function(
+            machine, state.process_name(service, number), "score", each.name, each.template.environment, "liveness"
+        )
+        for service in state.load(machine).values()
+        for each in service.revisions
+        if each.runs
+        for number in each.processes
+    ]
+
+
+def _function(
+    machine: Machine,
+    name: str,
+    function: str,
+    revision: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    probe: str = "readiness",
+) -> Part:
     source = str(ROOT / "functions" / function / "main.py")
-    service = next((service for service, names in SERVICES.items() if name in names), name.replace("_", "-"))
     command = ["functions-framework", "--source", source, "--target", "main", "--host", "127.0.0.1"]
     return Part(
         name,
@@ -118,6 +148,6 @@ def _function(machine: Machine, name: str, function: str, probe: str, environmen
         [*command, "--port", str(machine.port(name))],
         [name],
         f"/health/{probe}",
-        {"K_REVISION": f"{service}-00001", **environment},
+        {"K_REVISION": revision, **environment},
         seconds_to_stop=15,
     )

@@ -3,15 +3,15 @@
 A request goes to a revision by the weights, or, with the Host `<tag>-<service>`, to the one with that tag, as
 with Knative's tag URLs.
 
-A new file renamed into place changes the weights within a second; no connection is lost. Make before break: Envoy
-knows the new revisions before a listener names them, and those of the traffic before stay until the next change.
+A new file renamed into place changes the routes within a second, of connections that are open too, and none is lost.
+Make before break: Envoy knows the new revisions before a route names them, and those of the traffic before stay until
+the next change.
 """
 
 import json
-import re
 import time
 import urllib.request
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,11 @@ from typing import Any, Final
 import yaml
 
 from infra.local.machine import Machine
-from shared.errors import BadSettings, NotReady
+from shared import shares
+from shared.adapters.envoy import EnvoyTraffic
+from shared.adapters.web import web
+from shared.errors import MarqueeError, NotReady
+from shared.ports import Share
 
 SERVICES: Final[Mapping[str, Sequence[str]]] = {
     "recommend": ("recommend-1", "recommend-2"),
@@ -28,8 +32,7 @@ SERVICES: Final[Mapping[str, Sequence[str]]] = {
 }
 """The routed services, and the processes of each one's first revision."""
 
-_KNOWN_SECONDS: Final = 10
-_TAG: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_PATIENCE_SECONDS: Final = 10
 _TYPE: Final = "type.googleapis.com/envoy."
 _HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
@@ -43,6 +46,11 @@ class Target:
     percent: int
     ports: Sequence[int]
     tag: str = "stable"
+
+    @property
+    def share(self) -> Share:
+        """What of it the outside knows."""
+        return Share(self.revision, self.tag, self.percent)
 
 
 Traffic = Mapping[str, Sequence[Target]]
@@ -68,70 +76,99 @@ class Router:
         return self.machine.config / "envoy"
 
     def write(self, traffic: Traffic) -> None:
-        """Route so from now on.
+        """Route so from now on; return once a running Envoy does.
 
-        Raises: BadSettings if a service's shares do not add up to 100, or a tag is no DNS label or names two of its
-        targets; NotReady if a running Envoy does not take it.
+        Raises: BadSettings if the shares of a service make no sense, see `shares.check`; NotReady if a running Envoy
+        does not take it.
         """
         for service, targets in traffic.items():
-            _check(service, targets)
+            shares.check(service, [target.share for target in targets])
         self.folder.mkdir(parents=True, exist_ok=True)
         self._replace("envoy.yaml", self._bootstrap())
         clusters = {target.revision: _cluster(target) for targets in traffic.values() for target in targets}
         self._replace("clusters.yaml", {"resources": list((self._in_use() | clusters).values())})
-        self._wait_until_known(clusters)
-        listeners = [_listener(name, self.machine.port(name), targets) for name, targets in traffic.items()]
+        runs = self._known() is not None
+        if runs:
+            _wait(lambda: (self._known() or set()).issuperset(clusters), f"know {sorted(clusters)}")
+        for service, targets in traffic.items():
+            self._replace(_routes_file(service), {"resources": [_routes(service, targets)]})
+        listeners = [self._listener(service) for service in traffic]
         self._replace("listeners.yaml", {"resources": listeners})
+        if runs:
+            _wait(lambda: all(self._does(service, targets) for service, targets in traffic.items()), "take the routes")
 
     def _in_use(self) -> dict[str, Any]:
-        """Return the clusters that the listeners name now."""
+        """Return the clusters that the routes name now."""
         try:
-            standing = [
-                yaml.safe_load((self.folder / name).read_text()) for name in ("clusters.yaml", "listeners.yaml")
-            ]
+            standing = yaml.safe_load((self.folder / "clusters.yaml").read_text())["resources"]
         except FileNotFoundError:
             return {}
-        named = json.dumps(standing[1])
-        return {each["name"]: each for each in standing[0]["resources"] if json.dumps(each["name"]) in named}
+        named = "".join(path.read_text() for path in self.folder.glob(_routes_file("*")))
+        return {each["name"]: each for each in standing if f": {each['name']}\n" in named}
 
-    def _wait_until_known(self, names: Collection[str]) -> None:
-        admin = self.machine.url("envoy-admin")
-        deadline = time.monotonic() + _KNOWN_SECONDS
-        while True:
-            try:
-                with urllib.request.urlopen(f"{admin}/clusters", timeout=2) as answer:
-                    known = {line.split("::")[0] for line in answer.read().decode().splitlines()}
-            except OSError:  # it does not run yet, and will read the files when it starts
-                return
-            if known.issuperset(names):
-                return
-            if time.monotonic() > deadline:
-                raise NotReady(f"Envoy did not take {sorted(set(names) - known)} within {_KNOWN_SECONDS} s")
-            time.sleep(0.05)
+    def _known(self) -> set[str] | None:
+        """Return the clusters that Envoy knows; None if it does not run: it will read the files when it starts."""
+        try:
+            with urllib.request.urlopen(f"{self.machine.url('envoy-admin')}/clusters", timeout=2) as answer:
+                return {line.split("::")[0] for line in answer.read().decode().splitlines()}
+        except OSError:
+            return None
+
+    def _does(self, service: str, targets: Sequence[Target]) -> bool:
+        """Say whether Envoy routes a service so."""
+        try:
+            done = EnvoyTraffic(web(), self.machine.url("envoy-admin")).targets(service)
+        except MarqueeError:  # it has not read the files yet
+            return False
+        return {Share(*each[:3]) for each in done} == {target.share for target in targets}
 
     def _replace(self, name: str, content: Mapping[str, Any]) -> None:
         part = self.folder / f".{name}.part"
         part.write_text(yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False))
         part.replace(self.folder / name)
 
-    def _bootstrap(self) -> dict[str, Any]:
-        def watched(name: str) -> dict[str, Any]:
-            source = {"path": str(self.folder / name), "watched_directory": {"path": str(self.folder)}}
-            return {"path_config_source": source, "resource_api_version": "V3"}
+    def _watched(self, name: str) -> dict[str, Any]:
+        source = {"path": str(self.folder / name), "watched_directory": {"path": str(self.folder)}}
+        return {"path_config_source": source, "resource_api_version": "V3"}
 
+    def _bootstrap(self) -> dict[str, Any]:
+        watched = {"cds_config": self._watched("clusters.yaml"), "lds_config": self._watched("listeners.yaml")}
         return {
             "node": {"id": "marquee-router", "cluster": "marquee"},
-            "dynamic_resources": {"cds_config": watched("clusters.yaml"), "lds_config": watched("listeners.yaml")},
+            "dynamic_resources": watched,
             "admin": {"address": _address(self.machine.port("envoy-admin"))},
         }
 
+    def _listener(self, service: str) -> dict[str, Any]:
+        """Return the listener of a service. It never changes: old connections would keep the routes of the old one."""
+        manager = {
+            "@type": _HTTP,
+            "stat_prefix": service,
+            "use_remote_address": True,
+            "preserve_external_request_id": True,
+            "http_protocol_options": {"accept_http_10": True},
+            "rds": {"route_config_name": service, "config_source": self._watched(_routes_file(service))},
+            "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+        }
+        return {
+            "@type": _TYPE + "config.listener.v3.Listener",
+            "name": service,
+            "address": _address(self.machine.port(service)),
+            "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+        }
 
-def _check(service: str, targets: Sequence[Target]) -> None:
-    shares, tags = [target.percent for target in targets], [target.tag for target in targets]
-    if sum(shares) != 100 or min(shares) < 0:
-        raise BadSettings(f"{service}: shares of {shares} percent do not add up to 100")
-    if len(set(tags)) < len(tags) or not all(map(_TAG.fullmatch, tags)):
-        raise BadSettings(f"{service}: {tags} are no tags: each is a DNS label, and no other's")
+
+def _wait(done: Callable[[], bool], what: str) -> None:
+    """Return once done. Raises: NotReady saying what did not come."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while not done():
+        if time.monotonic() > deadline:
+            raise NotReady(f"Envoy did not {what} within {_PATIENCE_SECONDS} s")
+        time.sleep(0.05)
+
+
+def _routes_file(service: str) -> str:
+    return f"routes-{service}.yaml"
 
 
 def _host(name: str, domain: str, to: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,27 +197,18 @@ def _host(name: str, domain: str, to: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "domains": [domain], "routes": [route]}
 
 
-def _listener(service: str, port: int, targets: Sequence[Target]) -> dict[str, Any]:
+def _routes(service: str, targets: Sequence[Target]) -> dict[str, Any]:
     weighted = [{"name": target.revision, "weight": target.percent} for target in targets]
     tagged = [f"{target.tag}-{service}" for target in targets]
     hosts = [
         _host(service, "*", {"weighted_clusters": {"clusters": weighted}}),
         *(_host(name, name, {"cluster": target.revision}) for name, target in zip(tagged, targets, strict=True)),
     ]
-    manager = {
-        "@type": _HTTP,
-        "stat_prefix": service,
-        "use_remote_address": True,
-        "preserve_external_request_id": True,
-        "http_protocol_options": {"accept_http_10": True},
-        "route_config": {"virtual_hosts": hosts, "ignore_port_in_host_matching": True},
-        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
-    }
     return {
-        "@type": _TYPE + "config.listener.v3.Listener",
+        "@type": _TYPE + "config.route.v3.RouteConfiguration",
         "name": service,
-        "address": _address(port),
-        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+        "virtual_hosts": hosts,
+        "ignore_port_in_host_matching": True,
     }
 
 

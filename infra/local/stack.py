@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final, NamedTuple
 from xmlrpc.client import Fault
 
@@ -18,7 +17,8 @@ from infra.local import provision
 from infra.local.machine import Machine
 from infra.local.parts import Part, parts
 from infra.local.ports import is_taken, refuse_taken
-from infra.local.router import Router, first_traffic
+from infra.local.router import Router
+from infra.local.serving import state
 from infra.local.supervisord import Supervisord
 from shared.errors import NotReady
 from shared.settings import Settings
@@ -44,9 +44,9 @@ class Stack:
     machine: Machine
     extra_environment: Mapping[str, str] = field(default_factory=dict)
 
-    @cached_property
+    @property
     def parts(self) -> dict[str, Part]:
-        """Every process by name."""
+        """Every process by name, those of the revisions that there are now included. Raises: BadInput."""
         return {part.name: part for part in parts(self.machine)}
 
     @property
@@ -75,7 +75,7 @@ class Stack:
             self.sweep()
             refuse_taken({self.machine.port(name): part.name for part in wanted for name in part.ports})
             provision.write_config(self.machine)
-            Router(self.machine).write(first_traffic(self.machine))
+            Router(self.machine).write(state.traffic(self.machine, state.load(self.machine)))
             self._supervisord.start(self.parts.values(), self.environment)
         for stage in sorted({part.stage for part in wanted}):
             now = [part for part in wanted if part.stage == stage]
@@ -94,13 +94,12 @@ class Stack:
         if self.is_up:
             supervisor = psutil.Process(self._supervisord.ask("getPID"))
             for stage in (2, 1, 0):
-                for part in self.parts.values():
-                    if part.stage == stage:
-                        with suppress(Fault):
-                            self._supervisord.ask("stopProcess", part.name, False)
-                for part in self.parts.values():
-                    if part.stage == stage:
-                        self._wait_stopped(part)
+                now = [part for part in self.parts.values() if part.stage == stage]
+                for part in now:
+                    with suppress(Fault):
+                        self._supervisord.ask("stopProcess", part.name, False)
+                for part in now:
+                    self._wait_stopped(part)
             self._supervisord.ask("shutdown")
             supervisor.wait(30)
         self.sweep()
@@ -185,7 +184,7 @@ class Stack:
 
     def _wait_stopped(self, part: Part) -> None:
         deadline = time.monotonic() + part.seconds_to_stop + 5
-        while self._info(part.name)["statename"] in {"RUNNING", "STARTING", "STOPPING"}:
+        while self._supervisord.states().get(part.name) in {"RUNNING", "STARTING", "STOPPING"}:
             if time.monotonic() > deadline:
                 return
             time.sleep(0.05)

@@ -10,8 +10,9 @@ from collections.abc import Collection, Mapping
 from configparser import RawConfigParser
 from contextlib import suppress
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from xmlrpc.client import Fault, ServerProxy
 
 from supervisor.xmlrpc import SupervisorTransport
@@ -19,7 +20,10 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from infra.local.machine import ROOT, Machine
 from infra.local.parts import Part
-from shared.errors import BadInput
+from shared.adapters import files
+from shared.errors import BadInput, NotReady
+
+_OVER: Final = {"STOPPED", "EXITED", "FATAL"}
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,8 @@ class Supervisord:
 
     def start(self, parts: Collection[Part], environment: Mapping[str, str]) -> None:
         """Start the supervisor, which starts no part by itself. Raises: BadInput with its own words."""
-        path = self.machine.config / "supervisord.conf"
-        with path.open("w") as file:
-            self._conf(parts).write(file)
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(path)]
+        self._write(parts)
+        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._path)]
         kept = ("HOME", "LANG", "LC_ALL", "TMPDIR", "JAVA_HOME", "SSL_CERT_FILE")
         whole = {name: os.environ[name] for name in kept if name in os.environ} | dict(environment)
         done = subprocess.run(command, cwd=ROOT, env=whole, capture_output=True, text=True)
@@ -48,6 +50,41 @@ class Supervisord:
             raise BadInput(f"the supervisor does not start: {done.stdout}{done.stderr}")
         answers = retry_if_result(lambda is_up: not is_up)
         Retrying(retry=answers, stop=stop_after_delay(20), wait=wait_fixed(0.1))(lambda: self.is_up)
+
+    def states(self) -> dict[str, str]:
+        """Return the state of each process, in supervisor's words. Raises: NotReady."""
+        return {name: info["statename"] for name, info in self._infos().items()}
+
+    def adjust(self, parts: Collection[Part], owned: Collection[str]) -> None:
+        """See to it that of the processes `owned` those of parts are there and no others, and wait for none of them.
+
+        A process that was stopped by hand stays stopped. Raises: NotReady.
+        """
+        there = {name: info for name, info in self._infos().items() if name in owned}
+        wanted = {part.name for part in parts} & set(owned)
+        try:
+            if wanted - there.keys():
+                self._write(parts)
+                self.ask("reloadConfig")
+            for name in wanted - there.keys():
+                self.ask("addProcessGroup", name)
+            for name in wanted:
+                if name not in there or there[name]["start"] == 0:
+                    self.ask("startProcess", name, False)
+            for name in there.keys() - wanted:
+                state = there[name]["statename"]
+                if state in _OVER:
+                    self.ask("removeProcessGroup", name)
+                elif state != "STOPPING":
+                    self.ask("stopProcess", name, False)
+        except (OSError, Fault) as error:
+            raise NotReady(f"the supervisor does not do it: {error}") from error
+
+    def _infos(self) -> dict[str, dict[str, Any]]:
+        try:
+            return {info["name"]: info for info in self.ask("getAllProcessInfo")}
+        except (OSError, Fault) as error:
+            raise NotReady(f"the supervisor does not answer: {error}") from error
 
     def ask(self, method: str, *arguments: Any) -> Any:
         """Call a method of the supervisor."""
@@ -60,6 +97,15 @@ class Supervisord:
         """The supervisor's socket, under a short name: a socket's path has room for 107 bytes only."""
         name = hashlib.sha256(str(self.machine.home).encode()).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"marquee-{os.getuid()}-{name}.sock"
+
+    @property
+    def _path(self) -> Path:
+        return self.machine.config / "supervisord.conf"
+
+    def _write(self, parts: Collection[Part]) -> None:
+        text = StringIO()
+        self._conf(parts).write(text)
+        files.replace(self._path, text.getvalue().encode())
 
     def _conf(self, parts: Collection[Part]) -> RawConfigParser:
         conf = RawConfigParser()

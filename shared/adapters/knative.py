@@ -1,59 +1,143 @@
-"""Where Knative sends requests, as the status of its Services says."""
+"""Knative Services: where requests go, as their status says, and which revisions shall be there, in their spec."""
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from shared.adapters.web import Web, web
-from shared.errors import BadSettings, Corrupt, NotReady
-from shared.ports import Target
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""Where a pod finds who it is to Kubernetes."""
+from shared import shares as rules
+from shared.adapters.kubernetes import Api
+from shared.errors import BadSettings, Conflict, Corrupt, NotFound, NotReady
+from shared.ports import Deployed, Share, Target
+
+GROUP: Final = "serving.knative.dev/v1"
 
 UNTAGGED: Final = "stable"
 """The tag of a revision that has all traffic and none of its own."""
 
+MODEL: Final = "MODEL_VERSION"
+"""The variable by which a revision is pinned to a model."""
+
+_ATTEMPTS: Final = 3
+_READY: Final[Mapping[str, bool | None]] = {"True": True, "False": False, "Unknown": None}
+
+Object = Mapping[str, Any]
+
 
 @dataclass(frozen=True)
-class KnativeTraffic:
-    """The Knative Services of a namespace as `Traffic`, by the Kubernetes API at `url`."""
+class KnativeServices:
+    """The Knative Services of a namespace as `Traffic` and as `Revisions`."""
 
-    web: Web
-    url: str
-    account: Path = ACCOUNT
+    api: Api
 
     def targets(self, service: str) -> list[Target]:
         """Return the targets of the Service's status: what Knative does, not what its spec wishes."""
-        namespace, token = self._read("namespace"), self._read("token")
-        path = f"/apis/serving.knative.dev/v1/namespaces/{namespace}/services/{service}"
-        answer = self.web.get(self.url + path, {"authorization": f"Bearer {token}"})
+        found = self.api.get(GROUP, "services", service)
+        with _readable(f"the status of Service {service}"):
+            return _targets(found["status"])
+
+    def deployed(self, service: str) -> Deployed:
+        """Return what the Service's status says, and the revisions that it or its spec names."""
+        found = self.api.get(GROUP, "services", service)
+        with _readable(f"Service {service}"):
+            routed = _targets(found["status"]) if found.get("status", {}).get("traffic") else []
+            wished = [each["revisionName"] for each in found["spec"].get("traffic", []) if "revisionName" in each]
+            latest = found["spec"]["template"].get("metadata", {}).get("name")
+            version = _version(found)
+        states = {name: self._state(name, latest) for name in {*wished, *(target.revision for target in routed)}}
+        return Deployed(
+            [Share(target.revision, target.tag, target.percent) for target in routed],
+            {name: ready for name, (ready, _) in states.items()},
+            {name: reason for name, (ready, reason) in states.items() if not ready},
+            version,
+        )
+
+    def deploy(self, service: str, revision: str, model_version: str, shares: Sequence[Share], version: str) -> None:
+        """Write a template of that name, unless there is the revision already, and the traffic."""
+        rules.check_revision(service, revision)
+        if revision not in {share.revision for share in shares}:
+            raise BadSettings(f"{service}: no share names {revision}")
+        there = self._revision(revision)
+        if there is None:
+            self._change(service, version, shares, lambda spec: _template(spec, revision, model_version))
+            return
+        with _readable(f"revision {revision}"):
+            model = _environment(there["spec"]).get(MODEL, "")
+        if model != model_version:
+            raise Conflict(f"{revision} is there, with model {model!r} and not {model_version!r}")
+        self.shift(service, shares, version)
+
+    def shift(self, service: str, shares: Sequence[Share], version: str) -> None:
+        """Write the traffic."""
+        self._change(service, version, shares, lambda _: {})
+
+    def _change(
+        self, service: str, version: str, shares: Sequence[Share], more: Callable[[Object], Mapping[str, Any]]
+    ) -> None:
+        """Patch the spec that was seen, and no other; what Knative writes into the status meanwhile does not matter."""
+        rules.check(service, shares)
+        for share in shares:
+            rules.check_revision(service, share.revision)
+        traffic = [{"revisionName": each.revision, "tag": each.tag, "percent": each.percent} for each in shares]
+
+        def attempt() -> None:
+            found = self.api.get(GROUP, "services", service)
+            with _readable(f"Service {service}"):
+                if _version(found) != version:
+                    raise Conflict(f"{service} was changed: it is at {_version(found)}, and {version} was seen")
+                metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
+                spec = {**more(found["spec"]), "traffic": traffic}
+            self.api.patch(GROUP, "services", service, {"metadata": metadata, "spec": spec})
+
+        Retrying(retry=retry_if_exception_type(Conflict), stop=stop_after_attempt(_ATTEMPTS), reraise=True)(attempt)
+
+    def _revision(self, name: str) -> Object | None:
         try:
-            return _targets(json.loads(answer)["status"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Corrupt(f"the status of Service {service} cannot be read: {error!r}") from error
+            return self.api.get(GROUP, "revisions", name)
+        except NotFound:
+            return None
 
-    def _read(self, name: str) -> str:
-        """Return a file of the account, read each time: a token is replaced before it expires."""
-        try:
-            return (self.account / name).read_text().strip()
-        except OSError as error:
-            raise NotReady(f"no {name} of a service account: {error}") from error
+    def _state(self, name: str, latest: str | None) -> tuple[bool | None, str]:
+        """Return whether a revision is ready, and why not."""
+        found = self._revision(name)
+        if found is None:
+            return (None, "it is not made yet") if name == latest else (False, "there is no such revision")
+        with _readable(f"revision {name}"):
+            for each in found.get("status", {}).get("conditions", []):
+                if each["type"] == "Ready":
+                    return _READY[each["status"]], each.get("message") or each.get("reason", "")
+        return None, "nothing is known of it yet"
 
 
-def in_pod(environment: Mapping[str, str], account: Path = ACCOUNT) -> KnativeTraffic:
-    """Return the traffic of the pod's own namespace. Raises: BadSettings outside a pod."""
+@contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Raise Corrupt for what has not the form that it must have."""
     try:
-        host, port = environment["KUBERNETES_SERVICE_HOST"], environment["KUBERNETES_SERVICE_PORT"]
-    except KeyError as error:
-        raise BadSettings(f"ROUTER is knative, but {error.args[0]} is not set: this is no pod") from None
-    host = f"[{host}]" if ":" in host else host
-    return KnativeTraffic(web(account / "ca.crt"), f"https://{host}:{port}", account)
+        yield
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Corrupt(f"{what} cannot be read: {error!r}") from error
 
 
-def _targets(status: Mapping[str, Any]) -> list[Target]:
+def _version(service: Object) -> str:
+    """Return the generation: it counts the changes of the spec alone."""
+    return str(service["metadata"]["generation"])
+
+
+def _environment(spec: Object) -> dict[str, str]:
+    return {each["name"]: each.get("value", "") for each in spec["containers"][0].get("env", [])}
+
+
+def _template(spec: Object, revision: str, model_version: str) -> dict[str, Any]:
+    """Return the change of the template to a revision of this name and model. A patch replaces a list as a whole."""
+    first, *others = spec["template"]["spec"]["containers"]
+    kept = [each for each in first.get("env", []) if each["name"] != MODEL]
+    pinned = {**first, "env": [*kept, {"name": MODEL, "value": model_version}]}
+    return {"template": {"metadata": {"name": revision}, "spec": {"containers": [pinned, *others]}}}
+
+
+def _targets(status: Object) -> list[Target]:
     """Return one target for each revision: Knative may list its share and its tag apart."""
     percents: dict[str, int] = {}
     tags: dict[str, tuple[str, str]] = {}

@@ -1,6 +1,5 @@
 import psutil
 
-from infra.local.machine import PORTS
 from tests.integration.conftest import Marquee
 
 
@@ -12,4 +11,4 @@ def test_it_listens_where_it_says_and_nowhere_else(marquee: Marquee) -> None:
         for connection in process.net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     }
-    assert listening == {("127.0.0.1", marquee.stack.machine.port(name)) for name in PORTS}
+    assert listening == {("127.0.0.1", port) for each in marquee.stack.status() for port in each.ports}

@@ -12,7 +12,8 @@ from infra.local import router
 from infra.local.machine import Machine
 from shared import bootstrap
 from shared.adapters.envoy import EnvoyTraffic
-from shared.adapters.knative import KnativeTraffic, in_pod
+from shared.adapters.knative import KnativeServices
+from shared.adapters.kubernetes import Api, api
 from shared.adapters.web import web
 from shared.errors import BadSettings, Corrupt, NotFound, NotReady
 from shared.ports import Target
@@ -21,6 +22,7 @@ from tests.fakes import ENVIRONMENT
 from tests.web_server import Pages, served
 
 LISTENERS = "/config_dump?resource=dynamic_listeners"
+ROUTES = "/config_dump?resource=dynamic_route_configs"
 SERVICE = "/apis/serving.knative.dev/v1/namespaces/marquee/services/score-svd"
 OFFSET = 44_000
 
@@ -47,19 +49,25 @@ def test_only_200_is_an_answer(pages: Pages, status: int) -> None:
 # Envoy
 
 
-def dump(folder: Path, *targets: router.Target) -> bytes:
-    """Return the listeners that the local router writes, as Envoy dumps them."""
+def dumps(folder: Path, *targets: router.Target) -> dict[str, tuple[int, bytes]]:
+    """Return the listeners and routes that the local router writes, as Envoy dumps them."""
     local = router.Router(Machine(folder, OFFSET))
     local.write({"score-svd": targets, "recommend": [router.Target("r", 100, [1])]})
     listeners = yaml.safe_load((local.folder / "listeners.yaml").read_text())["resources"]
-    configs = [{"name": each["name"], "active_state": {"listener": each}} for each in listeners]
-    return json.dumps({"configs": configs}).encode()
+    routes = [yaml.safe_load(path.read_text())["resources"][0] for path in local.folder.glob("routes-*.yaml")]
+    return {
+        LISTENERS: configs([{"name": each["name"], "active_state": {"listener": each}} for each in listeners]),
+        ROUTES: configs([{"route_config": each} for each in routes]),
+    }
+
+
+def configs(of: list[Any]) -> tuple[int, bytes]:
+    return 200, json.dumps({"configs": of}).encode()
 
 
 def test_envoy_says_what_the_local_router_wrote(pages: Pages, tmp_path: Path) -> None:
     """Each target with its share, at the service's own port, under the Host of its tag."""
-    written = [router.Target("svd-2", 10, [2], "canary"), router.Target("svd-1", 90, [1])]
-    pages.pages = {LISTENERS: (200, dump(tmp_path, *written))}
+    pages.pages = dumps(tmp_path, router.Target("svd-2", 10, [2], "canary"), router.Target("svd-1", 90, [1]))
     url = f"http://127.0.0.1:{Machine(tmp_path, OFFSET).port('score-svd')}"
     assert EnvoyTraffic(web(), pages.url).targets("score-svd") == [
         Target("svd-2", "canary", 10, url, "canary-score-svd"),
@@ -68,10 +76,13 @@ def test_envoy_says_what_the_local_router_wrote(pages: Pages, tmp_path: Path) ->
 
 
 def test_a_service_that_envoy_does_not_route_is_not_found(pages: Pages, tmp_path: Path) -> None:
-    """Its name is in the message."""
-    pages.pages = {LISTENERS: (200, dump(tmp_path, router.Target("r", 100, [1])))}
+    """Its name is in the message; a listener that has no routes yet is not enough."""
+    pages.pages = dumps(tmp_path, router.Target("r", 100, [1]))
     with pytest.raises(NotFound, match="score-svdpp"):
         EnvoyTraffic(web(), pages.url).targets("score-svdpp")
+    pages.pages[ROUTES] = configs([])
+    with pytest.raises(NotFound, match="routes of score-svd"):
+        EnvoyTraffic(web(), pages.url).targets("score-svd")
 
 
 @pytest.mark.parametrize(
@@ -80,7 +91,7 @@ def test_a_service_that_envoy_does_not_route_is_not_found(pages: Pages, tmp_path
 )
 def test_an_envoy_of_somebody_else_is_refused(pages: Pages, said: bytes) -> None:
     """What cannot be read is never taken for traffic."""
-    pages.pages = {LISTENERS: (200, said)}
+    pages.pages = {LISTENERS: (200, said), ROUTES: (200, said)}
     with pytest.raises(Corrupt, match="score-svd"):
         EnvoyTraffic(web(), pages.url).targets("score-svd")
 
@@ -89,10 +100,10 @@ def test_an_envoy_of_somebody_else_is_refused(pages: Pages, said: bytes) -> None
 
 
 @pytest.fixture
-def knative(pages: Pages, tmp_path: Path) -> KnativeTraffic:
+def knative(pages: Pages, tmp_path: Path) -> KnativeServices:
     (tmp_path / "namespace").write_text("marquee")
     (tmp_path / "token").write_text("secret\n")
-    return KnativeTraffic(web(), pages.url, tmp_path)
+    return KnativeServices(Api(web(), pages.url, tmp_path))
 
 
 def status(*traffic: dict[str, Any]) -> tuple[int, bytes]:
@@ -104,7 +115,7 @@ def tagged(tag: str) -> dict[str, str]:
     return {"tag": tag, "url": f"http://{tag}-score-svd.marquee.svc.cluster.local"}
 
 
-def test_knative_says_shares_and_tag_urls(knative: KnativeTraffic, pages: Pages) -> None:
+def test_knative_says_shares_and_tag_urls(knative: KnativeServices, pages: Pages) -> None:
     """As in the status of a Service with a canary; asked with the token of the pod."""
     pages.pages[SERVICE] = status(
         {"revisionName": "score-svd-00001", "percent": 90, "latestRevision": False, **tagged("stable")},
@@ -119,16 +130,16 @@ def test_knative_says_shares_and_tag_urls(knative: KnativeTraffic, pages: Pages)
     assert pages.asked[0][1]["authorization"] == "Bearer secret"
 
 
-def test_a_token_that_is_replaced_is_used(knative: KnativeTraffic, pages: Pages) -> None:
+def test_a_token_that_is_replaced_is_used(knative: KnativeServices, pages: Pages, tmp_path: Path) -> None:
     """Kubernetes writes a new one before the old one expires."""
     pages.pages[SERVICE] = status({"revisionName": "r", "percent": 100, **tagged("stable")})
     knative.targets("score-svd")
-    (knative.account / "token").write_text("newer")
+    (tmp_path / "token").write_text("newer")
     knative.targets("score-svd")
     assert [headers["authorization"] for _, headers in pages.asked] == ["Bearer secret", "Bearer newer"]
 
 
-def test_a_share_and_a_tag_that_are_listed_apart_are_one_target(knative: KnativeTraffic, pages: Pages) -> None:
+def test_a_share_and_a_tag_that_are_listed_apart_are_one_target(knative: KnativeServices, pages: Pages) -> None:
     """Knative allows it; of two tags the one with a share counts."""
     pages.pages[SERVICE] = status(
         {"revisionName": "a", **tagged("old")},
@@ -142,7 +153,7 @@ def test_a_share_and_a_tag_that_are_listed_apart_are_one_target(knative: Knative
     ]
 
 
-def test_a_service_without_tags_is_one_target(knative: KnativeTraffic, pages: Pages) -> None:
+def test_a_service_without_tags_is_one_target(knative: KnativeServices, pages: Pages) -> None:
     """All traffic on the newest revision, at the Service's own address."""
     pages.pages[SERVICE] = status({"revisionName": "r", "percent": 100, "latestRevision": True})
     assert knative.targets("score-svd") == [
@@ -150,7 +161,7 @@ def test_a_service_without_tags_is_one_target(knative: KnativeTraffic, pages: Pa
     ]
 
 
-def test_part_of_the_traffic_without_a_tag_cannot_be_dealt(knative: KnativeTraffic, pages: Pages) -> None:
+def test_part_of_the_traffic_without_a_tag_cannot_be_dealt(knative: KnativeServices, pages: Pages) -> None:
     """There is no address at which that revision alone answers."""
     pages.pages[SERVICE] = status(
         {"revisionName": "a", "percent": 90, **tagged("stable")}, {"revisionName": "b", "percent": 10}
@@ -160,16 +171,16 @@ def test_part_of_the_traffic_without_a_tag_cannot_be_dealt(knative: KnativeTraff
 
 
 @pytest.mark.parametrize("said", [b"", b"{}", b'{"status": {}}', b'{"status": {"traffic": [{}]}}', b'{"status": []}'])
-def test_a_status_that_cannot_be_read_is_refused(knative: KnativeTraffic, pages: Pages, said: bytes) -> None:
+def test_a_status_that_cannot_be_read_is_refused(knative: KnativeServices, pages: Pages, said: bytes) -> None:
     """A Service that is not ready yet has none."""
     pages.pages[SERVICE] = 200, said
     with pytest.raises(Corrupt, match="score-svd"):
         knative.targets("score-svd")
 
 
-def test_without_an_account_it_is_not_ready(knative: KnativeTraffic) -> None:
+def test_without_an_account_it_is_not_ready(knative: KnativeServices, tmp_path: Path) -> None:
     """The file that is missing is named."""
-    (knative.account / "token").unlink()
+    (tmp_path / "token").unlink()
     with pytest.raises(NotReady, match="token"):
         knative.targets("score-svd")
 
@@ -186,21 +197,22 @@ def test_the_setting_says_which_router_is_asked() -> None:
     pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"}
     assert traffic() is None
     assert traffic(ROUTER="envoy", ROUTER_URL="http://e").url == "http://e"
-    assert traffic(ROUTER="knative").url == "https://10.0.0.1:443"
-    assert in_pod(pod | {"KUBERNETES_SERVICE_HOST": "fd00::1"}).url == "https://[fd00::1]:443"
+    assert traffic(ROUTER="knative").api.url == "https://10.0.0.1:443"
+    assert api("", pod | {"KUBERNETES_SERVICE_HOST": "fd00::1"}).url == "https://[fd00::1]:443"
 
 
 def test_outside_a_pod_the_setting_is_wrong() -> None:
-    """With the variable that is missing, at start."""
+    """With the variable that is missing, at start; an API that needs no account has an address of its own."""
     with pytest.raises(BadSettings, match="KUBERNETES_SERVICE_HOST"):
-        in_pod({})
+        api("", {})
+    assert api("http://k", {}).account is None
 
 
 def test_the_api_is_trusted_by_the_certificates_of_the_pod_alone(tmp_path: Path) -> None:
     """A file without any certificate trusts nobody: no request leaves, whoever answers."""
     for name in ("namespace", "token", "ca.crt"):
         (tmp_path / name).write_text("x")
-    traffic = in_pod({"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}, tmp_path)
-    assert traffic.web.pool.connection_pool_kw["ca_certs"] == str(tmp_path / "ca.crt")
+    pods = api("", {"KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": "1"}, tmp_path)
+    assert pods.web.pool.connection_pool_kw["ca_certs"] == str(tmp_path / "ca.crt")
     with pytest.raises(NotReady):
-        traffic.targets("score-svd")
+        KnativeServices(pods).targets("score-svd")
