@@ -1,6 +1,6 @@
 """What the functions need of the world, as protocols of a few methods each."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -96,6 +96,40 @@ class Traffic(Protocol):
 
     def targets(self, service: str) -> Sequence[Target]:
         """Return the targets of a service, some of the traffic on them; raise NotFound, NotReady, Corrupt."""
+
+
+class Share(NamedTuple):
+    """What a revision gets of a service's requests: a percentage, and a tag that it alone is asked by."""
+
+    revision: str
+    tag: str
+    percent: int
+
+
+class Deployed(NamedTuple):
+    """The revisions of a service as they are.
+
+    `shares` is what the router does. `ready` says of each revision whether it answers: None while it may still come,
+    False once it has failed, for the reason in `reasons`. `version` names this state.
+    """
+
+    shares: Sequence[Share]
+    ready: Mapping[str, bool | None]
+    reasons: Mapping[str, str]
+    version: str
+
+
+class Revisions(Protocol):
+    """The revisions of services. Every method may raise NotReady, NotFound and Corrupt."""
+
+    def deployed(self, service: str) -> Deployed:
+        """Return what stands."""
+
+    def deploy(self, service: str, revision: str, model_version: str, shares: Sequence[Share], version: str) -> None:
+        """Make a revision that answers from one model, and share the requests so; Conflict if `version` has passed."""
+
+    def shift(self, service: str, shares: Sequence[Share], version: str) -> None:
+        """Share the requests so; revisions without a share are taken away. Conflict if `version` has passed."""
 
 
 Keyed = tuple[Any, str | None]
