@@ -84,7 +84,7 @@ class MemoryPublisher:
 class MemoryRevisions:
     """The `Revisions` of one service, and its `Traffic`: users move once every revision that is asked for is ready.
 
-    `ready` is what tests say of revisions; one that they say nothing of is ready. `history` has every traffic there was.
+    `ready` is what tests say of revisions; one that they say nothing of is ready. `history` has all traffic there was.
     """
 
     def __init__(self, service: str) -> None:

@@ -230,7 +230,7 @@ def test_two_copies_may_act_at_once_in_any_order(data: st.DataObject) -> None:
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_events_of_different_steps_may_race(data: st.DataObject) -> None:
-    """A step on and a step back at once: whichever is stored first, the model that was refused has no user in the end."""
+    """A step on and a step back at once: whichever is stored first, in the end who was refused has no user."""
     world, turns = World.new(canary_step_seconds="1"), Turns()
     for event in events(world)[:4]:
         handle(event, world.copy())
