@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from shared.decision import Verdict
 from shared.errors import BadEvent
 from shared.lines import USER_ID
 from shared.recommendation import MovieId, Rung
@@ -101,13 +102,46 @@ class RecommendationServed:
 
 
 @dataclass(frozen=True, config=_strict)
+class OnlineEvaluated:
+    """A decision about the canary of a service was stored: what its users did, and what follows from it."""
+
+    type: ClassVar[str] = "marquee.online.evaluated"
+    service: Name
+    model_version: Name
+    number: Count
+    verdict: Verdict
+
+
+@dataclass(frozen=True, config=_strict)
+class RolloutChanged:
+    """The models of a service changed, for the reason given; `percent` is the share of users that the model has now."""
+
+    type: ClassVar[str] = "marquee.rollout.changed"
+    service: Name
+    number: Count
+    what: str
+    model_version: str
+    percent: Annotated[int, Field(ge=0, le=100)]
+    why: str
+
+
+@dataclass(frozen=True, config=_strict)
 class Tick:
     """A schedule fired; nothing else happened."""
 
     type: ClassVar[str] = "dev.knative.sources.ping"
 
 
-PIPELINE = (EventsLanded, LakeFolded, MatrixBuilt, ModelTrained, ModelEvaluated, RecommendationServed)
+PIPELINE = (
+    EventsLanded,
+    LakeFolded,
+    MatrixBuilt,
+    ModelTrained,
+    ModelEvaluated,
+    RecommendationServed,
+    OnlineEvaluated,
+    RolloutChanged,
+)
 """The events that travel over Kafka, each on the topic of its type's name."""
 
 E = TypeVar("E")

@@ -40,6 +40,11 @@ def report(algorithm: str, model_version: str) -> str:
     return f"reports/{algorithm}/{model_version}"
 
 
+def decision(service: str, model_version: str, number: int) -> str:
+    """Return where a decision about a model of a service is stored."""
+    return f"decisions/{service}/{model_version}/{number}.json"
+
+
 def score_service(algorithm: str) -> str:
     """Return the name of the service that answers from an algorithm's models, and of its channel."""
     return f"score-{algorithm}"

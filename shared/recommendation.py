@@ -33,6 +33,16 @@ class Recommendation(BaseModel):
     revision: str
 
 
+class Model(BaseModel):
+    """Who answers, and some users whom it knows: the answer of `GET /model`."""
+
+    model_config = _exact
+
+    model: str
+    revision: str
+    users: list[str]
+
+
 class Because(BaseModel):
     """A movie that the user watched, and what that adds to the chance of another."""
 

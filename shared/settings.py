@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import BadSettings
 from shared.events import Algorithm
@@ -43,6 +43,12 @@ class Settings(BaseModel):
     warm_start: bool = True
     rmse_margin: float = 0.0
 
+    canary_steps: Annotated[tuple[Annotated[int, Field(gt=0, lt=100)], ...], Field(min_length=1)] = (5, 25, 50)
+    canary_step_seconds: Positive = 600.0
+    canary_max_hours: Positive = 72.0
+    deploy_seconds: Positive = 300.0
+    unready_seconds: Positive = 60.0
+
     channel_poll_seconds: Positive = 2.0
     algorithm: Algorithm = "svd"
     model_version: str = ""
@@ -62,10 +68,17 @@ class Settings(BaseModel):
     reserve_ms: Positive = 100.0
     popular_file: Path | None = None
 
+    @field_validator("canary_steps", mode="before")
+    @classmethod
+    def _listed(cls, steps: Any) -> Any:
+        return steps.split(",") if isinstance(steps, str) else steps
+
     @model_validator(mode="after")
     def _make_sense_together(self) -> Self:
         if self.rating_min >= self.rating_max:
             raise ValueError("RATING_MIN must be below RATING_MAX")
+        if list(self.canary_steps) != sorted(set(self.canary_steps)):
+            raise ValueError("CANARY_STEPS must rise from step to step")
         if self.reserve_ms >= self.deadline_ms:
             raise ValueError("RESERVE_MS must be below DEADLINE_MS, or no model is ever asked")
         if self.hedge_ms >= self.deadline_ms - self.reserve_ms:

@@ -34,6 +34,12 @@ EVENTS_DROPPED = Counter("marquee_events_dropped_total", "Events that found the 
 MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that failed a check", ["algorithm"])
 MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])
 
+CANARY_WEIGHT = Gauge("marquee_canary_weight_percent", "Share of a service's users that its canary has", ["service"])
+ROLLOUT_STATE = Gauge("marquee_rollout_state_info", "1 for the state that a rollout is in", ["service", "state"])
+ROLLOUT_CHANGES = Counter(
+    "marquee_rollout_changes_total", "Changes of a rollout, by what happened", ["service", "what"]
+)
+
 FRESHNESS = Gauge("marquee_freshness_seconds", "Seconds since all that the lake held was known to this process")
 FRESH_ROWS = Counter("marquee_fresh_rows_total", "Watches and ratings that were taken in after the model's matrix")
 FRESH_ACTS = Gauge("marquee_fresh_acts_number", "Pairs of user and movie held in memory since the model's matrix")

@@ -22,25 +22,16 @@ NOTHING = np.zeros(0, dtype=np.int64)
 
 
 def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
-    """Make the report of a model, or find it made; say what it says; serve the model if it passed."""
-    service = keys.score_service(event.algorithm)
+    """Make the report of a model, or find it made, and say what it says."""
     try:
         report = json.loads(deps.artifacts.get_file(keys.report(event.algorithm, event.model_version), REPORT))
     except NotFound:
-        report = evaluate(event, deps.channels.get(service), deps)
+        report = evaluate(event, deps.channels.get(keys.score_service(event.algorithm)), deps)
     if report["rmse"] is not None:
         telemetry.OFFLINE_RMSE.labels(event.algorithm).set(report["rmse"])
     deps.publisher.publish(
         ModelEvaluated(event.algorithm, event.model_version, report["accepted"], report["reason"], report["rmse"])
     )
-    if report["accepted"]:
-        state = {
-            "model_version": event.model_version,
-            "matrix_id": report["matrix_id"],
-            "lake_version": report["lake_version"],
-            "updated_at": deps.now().isoformat(),
-        }
-        deps.channels.update(service, lambda now: newer(now, state))
 
 
 def evaluate(event: ModelTrained, standing: Mapping[str, Any], deps: bootstrap.Deps) -> dict[str, Any]:
@@ -99,11 +90,6 @@ def standing_rmse(event: ModelTrained, version: str | None, split: Split, deps: 
         deps.log.warning("standing_model_unreadable", model=version, reason=str(error))
         rmse = None
     return {"model_version": version, "rmse": rmse}
-
-
-def newer(now: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the state to write, None if what stands was made from as much of the lake or more."""
-    return None if now.get("lake_version", -1) >= state["lake_version"] else state
 
 
 app = event_app(lambda: bootstrap.build("evaluate_offline"), {ModelTrained: handle})

@@ -10,7 +10,9 @@ from functions.score.served import Score, Served
 from shared import bootstrap
 from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.errors import BadInput, NotFound, NotReady
-from shared.recommendation import N_MOST, Recommendation
+from shared.recommendation import N_MOST, Model, Recommendation
+
+_EXAMPLES = 3
 
 score = Once(lambda: Score(bootstrap.build("score", writes=False)))
 
@@ -58,6 +60,16 @@ async def explain(request: Request) -> Response:
         return answered(error)
 
 
+async def model(_: Request) -> Response:
+    """Answer which model answers, and for whom it surely can; 503 before the first model."""
+    function = await score()
+    try:
+        served = function.served.get()
+    except NotReady as error:
+        return answered(error)
+    return _json(Model(users=served.serving.model.users[:_EXAMPLES], **function.made_by(served)))
+
+
 async def popular(_: Request) -> Response:
     """Answer what everybody likes these days; 503 before the first count."""
     function = await score()
@@ -93,6 +105,7 @@ app = function_app(
         Route("/top/{user_id}", top),
         Route("/explain/{user_id}/{movie_id}", explain),
         Route("/popular", popular),
+        Route("/model", model),
     ],
 )
 

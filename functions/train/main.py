@@ -47,13 +47,13 @@ def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: 
     For the matrix that the standing model itself was made from, as after a repeated event, it is what that one started
     from. A model with another number of factors, or one that cannot be read, is no start.
     """
-    standing = deps.channels.get(keys.score_service(algorithm))
-    version = standing.get("model_version")
+    version = deps.channels.get(keys.score_service(algorithm)).get("model_version")
     if not version or not deps.settings.warm_start:
         return None
     try:
-        if standing.get("matrix_id") == event.matrix_id:
-            version = deps.artifacts.manifest(keys.model(algorithm, version)).warmed_from
+        manifest = deps.artifacts.manifest(keys.model(algorithm, version))
+        if manifest.made_from == keys.matrix(event.matrix_id):
+            version = manifest.warmed_from
             if version is None:
                 return None
         artifact = deps.artifacts.get(keys.model(algorithm, version))

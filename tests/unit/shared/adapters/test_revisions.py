@@ -14,7 +14,7 @@ from shared.errors import BadInput, BadSettings, Conflict, Corrupt, NotFound, No
 from shared.ports import Deployed, Share
 from shared.settings import Settings
 from tests.fakes import ENVIRONMENT
-from tests.unit.shared.adapters.web_server import Pages, served
+from tests.web_server import Pages, served
 
 PREFIX = "/apis/serving.knative.dev/v1/namespaces/default"
 SERVICE = f"{PREFIX}/services/s"

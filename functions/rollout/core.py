@@ -1,0 +1,217 @@
+"""When a model gets users, more of them, all of them, or none: every step of a rollout, as pure functions of its state.
+
+    empty → deploying → stable                          the first model has nobody to be compared with
+    stable → deploying → canary (5 %, 25 %, 50 %) → stable      the new one on a verdict `promote`, or the old one again
+                                ↘ held ↗                        no verdict for too long: it keeps its users, and says so
+
+Each function returns the state after, which is the state before if nothing is to be done: whoever repeats a step,
+or is late, changes nothing. A clock that went back makes a step wait, and never hurries one.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from shared.decision import Decision
+from shared.errors import BadInput
+from shared.rollout import Canary, Change, Moment, Period, Release, State
+
+ROLLOUT: Final = "rollout"
+"""Who acts when no person does."""
+
+Command = Literal["promote", "rollback", "pause", "resume"]
+
+_NOT_IN_A_NAME: Final = re.compile(r"[^a-z0-9]+")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The steps of a canary in percent of the users, rising, and how long things may take, in microseconds.
+
+    `step` is how long a step lasts at least; `deploy` how long a revision may take to be ready; `unready` how long one
+    that was may not be; `trial` how long a canary may wait for a verdict before it counts as held.
+    """
+
+    steps: Sequence[int]
+    step: int
+    deploy: int
+    unready: int
+    trial: int
+
+
+def revision(service: str, model_version: str) -> str:
+    """Return the name of a model's revision: a DNS label that begins with the service's, the same every time."""
+    words = _NOT_IN_A_NAME.sub("-", model_version.lower()).strip("-")[:20]
+    digest = hashlib.sha256(model_version.encode()).hexdigest()[:8]
+    return "-".join(filter(None, [service, words.strip("-"), digest]))
+
+
+def accept(state: State, model_version: str, lake_version: int, now: Moment) -> State:
+    """A model passed the offline gate: it becomes the canary, or waits for the one there is to be judged.
+
+    A model that was accepted before, or knows less of the lake than one that was, changes nothing.
+    """
+    is_newer = lake_version > state.lake_version
+    if not is_newer and (lake_version < state.lake_version or model_version in state.accepted):
+        return state
+    accepted = (model_version,) if is_newer else (*state.accepted, model_version)
+    state = state.model_copy(update={"lake_version": lake_version, "accepted": accepted})
+    name = revision(state.service, model_version)
+    release = Release(model_version=model_version, revision=name, lake_version=lake_version)
+    if state.canary is None:
+        return _start(state, release, now)
+    why = f"{state.canary.release.model_version} is still on trial"
+    return _changed(state, now, "waiting", release, 0, why, waiting=release)
+
+
+def observe(state: State, is_ready: bool | None, problem: str, now: Moment, rules: Rules) -> State:
+    """Look at the canary's revision: None while it is not ready yet, False once it has failed, True if it serves.
+
+    A revision that serves gets its first users; one that fails, or is not ready for too long, goes back. A canary
+    waits no longer for a verdict than it may, and then makes room for the model that waits, if one does.
+    """
+    canary = state.canary
+    if canary is None or state.is_paused:
+        return state
+    if is_ready is False:
+        return _back(state, now, ROLLOUT, f"its revision failed: {problem}")
+    if canary.phase == "deploying":
+        if is_ready:
+            return _first_users(state, canary, now, rules)
+        late = now - canary.started_at > rules.deploy
+        return _back(state, now, ROLLOUT, f"not ready in time: {problem}") if late else state
+    since = None if is_ready else now if canary.unready_since is None else min(canary.unready_since, now)
+    if since is not None and now - since > rules.unready:
+        return _back(state, now, ROLLOUT, f"it does not answer: {problem}")
+    canary = canary.model_copy(update={"unready_since": since})
+    state = state.model_copy(update={"canary": canary})
+    if canary.phase == "held" or now - canary.started_at > rules.trial:
+        return _out_of_time(state, canary, now)
+    return state
+
+
+def judge(state: State, decision: Decision, evidence: str, now: Moment, rules: Rules) -> State:
+    """Follow a decision: all users, more users, none, or as before.
+
+    A decision about another model, one that knows no more than the last, or one that comes while the rollout is paused,
+    changes nothing; a canary that does not answer gets no more users.
+    """
+    canary = state.canary
+    if canary is None or canary.phase == "deploying" or state.is_paused:
+        return state
+    if decision.model_version != canary.release.model_version or decision.number <= canary.judged:
+        return state
+    canary = canary.model_copy(update={"judged": decision.number})
+    state = state.model_copy(update={"canary": canary})
+    if decision.verdict == "roll_back":
+        return _back(state, now, ROLLOUT, decision.reason, evidence)
+    if not decision.is_safe or canary.unready_since is not None:
+        return state
+    if decision.verdict == "promote":
+        return _promoted(state, now, ROLLOUT, decision.reason, evidence)
+    step = next((percent for percent in rules.steps if percent > canary.percent), None)
+    if step is None or canary.phase == "held" or now - canary.periods[-1].since < rules.step:
+        return state
+    return _weighed(state, canary, step, now, decision.reason, evidence)
+
+
+def order(state: State, command: Command, who: str, why: str, now: Moment) -> State:
+    """Do what a person says. Raises: BadInput if there is nothing to do it with."""
+    match command:
+        case "promote":
+            if state.canary is None or state.canary.phase == "deploying":
+                raise BadInput(f"{state.service} has no canary with users that could be promoted")
+            return _promoted(state, now, who, why)
+        case "rollback":
+            if state.canary:
+                return _back(state, now, who, why)
+            if state.stable is None or state.previous is None:
+                raise BadInput(f"{state.service} has neither a canary nor a model before its stable one to go back to")
+            return _changed(
+                state,
+                now,
+                "rolled_back",
+                state.stable,
+                0,
+                why,
+                who,
+                stable=state.previous,
+                stable_since=now,
+                previous=None,
+            )
+        case "pause" | "resume":
+            if state.is_paused == (command == "pause"):
+                return state
+            about = state.canary.release if state.canary else state.stable
+            percent = state.canary.percent if state.canary else 100 if state.stable else 0
+            return _changed(state, now, f"{command}d", about, percent, why, who, is_paused=command == "pause")
+
+
+def _start(state: State, release: Release, now: Moment) -> State:
+    canary = Canary(release=release, phase="deploying", periods=(Period(since=now, percent=0),))
+    return _changed(state, now, "deploying", release, 0, "it passed the offline gate", canary=canary, waiting=None)
+
+
+def _first_users(state: State, canary: Canary, now: Moment, rules: Rules) -> State:
+    if state.stable is None:
+        return _promoted(state, now, ROLLOUT, "the first model: there is none to compare it with")
+    canary = canary.model_copy(update={"phase": "serving"})
+    return _weighed(state, canary, rules.steps[0], now, "its revision is ready and answers as it should")
+
+
+def _weighed(state: State, canary: Canary, percent: int, now: Moment, why: str, evidence: str | None = None) -> State:
+    since = max(now, canary.periods[-1].since)
+    canary = canary.model_copy(update={"periods": (*canary.periods, Period(since=since, percent=percent))})
+    return _changed(state, now, "canary", canary.release, percent, why, evidence=evidence, canary=canary)
+
+
+def _out_of_time(state: State, canary: Canary, now: Moment) -> State:
+    if state.waiting:
+        return _back(state, now, ROLLOUT, f"not enough evidence in time, and {state.waiting.model_version} is waiting")
+    if canary.phase == "held":
+        return state
+    held = canary.model_copy(update={"phase": "held"})
+    return _changed(state, now, "held", canary.release, canary.percent, "not enough evidence in time", canary=held)
+
+
+def _promoted(state: State, now: Moment, who: str, why: str, evidence: str | None = None) -> State:
+    assert state.canary
+    release = state.canary.release
+    changes = {"stable": release, "stable_since": now, "previous": state.stable, "canary": None}
+    return _next(_changed(state, now, "promoted", release, 100, why, who, evidence, **changes), now)
+
+
+def _back(state: State, now: Moment, who: str, why: str, evidence: str | None = None) -> State:
+    assert state.canary
+    return _next(_changed(state, now, "rolled_back", state.canary.release, 0, why, who, evidence, canary=None), now)
+
+
+def _next(state: State, now: Moment) -> State:
+    """Let the model that waited begin."""
+    return _start(state, state.waiting, now) if state.waiting else state
+
+
+def _changed(
+    state: State,
+    now: Moment,
+    what: str,
+    about: Release | None,
+    percent: int,
+    why: str,
+    who: str = ROLLOUT,
+    evidence: str | None = None,
+    **fields: Any,
+) -> State:
+    change = Change(
+        number=state.number + 1,
+        at=now,
+        what=what,
+        model_version=about.model_version if about else "",
+        percent=percent,
+        who=who,
+        why=why,
+        evidence=evidence,
+    )
+    return state.with_change(change, **fields)

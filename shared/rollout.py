@@ -1,0 +1,150 @@
+"""Where the models of one service stand: what lives in the service's channel, and every change of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.channels import Channels
+from shared.errors import Corrupt
+
+LOG_LENGTH: Final = 50
+
+Phase = Literal["deploying", "serving", "held"]
+Percent = Annotated[int, Field(ge=0, le=100)]
+Moment = Annotated[int, Field(ge=0)]
+"""Microseconds since 1970, UTC."""
+
+Name = Literal["empty", "deploying", "canary", "held", "stable"]
+"""What a service is called by where its models stand."""
+
+_strict = ConfigDict(frozen=True, extra="ignore")
+
+
+class Release(BaseModel):
+    """A model, the revision that answers from it, and the lake version that it was trained on."""
+
+    model_config = _strict
+
+    model_version: str
+    revision: str
+    lake_version: int
+
+
+class Period(BaseModel):
+    """From this moment on the canary has this share of the users."""
+
+    model_config = _strict
+
+    since: Moment
+    percent: Percent
+
+
+class Canary(BaseModel):
+    """A model on trial. `periods` tell its weights so far, the first of them 0; `judged` is the last decision's number.
+
+    `unready_since` is when its processes stopped answering, None while they do.
+    """
+
+    model_config = _strict
+
+    release: Release
+    phase: Phase
+    periods: Annotated[tuple[Period, ...], Field(min_length=1)]
+    judged: int = -1
+    unready_since: Moment | None = None
+
+    @property
+    def percent(self) -> int:
+        """Its share of the users now."""
+        return self.periods[-1].percent
+
+    @property
+    def started_at(self) -> int:
+        """When it was accepted."""
+        return self.periods[0].since
+
+
+class Change(BaseModel):
+    """What happened, by whom and why; `evidence` is where the decision that it rests on is stored."""
+
+    model_config = _strict
+
+    number: int
+    at: Moment
+    what: str
+    model_version: str
+    percent: Percent
+    who: str
+    why: str
+    evidence: str | None = None
+
+
+class State(BaseModel):
+    """The models of a service. `model_version` is the stable one, for those who only want to know what is live.
+
+    `lake_version` is the newest that an accepted model was trained on, and `accepted` are the models of that version:
+    neither they nor models of older ones are accepted again. `announced` is the number of the last change that was
+    told.
+    """
+
+    model_config = _strict
+
+    service: str
+    model_version: str | None = None
+    stable: Release | None = None
+    stable_since: Moment | None = None
+    previous: Release | None = None
+    canary: Canary | None = None
+    waiting: Release | None = None
+    lake_version: int = -1
+    accepted: tuple[str, ...] = ()
+    is_paused: bool = False
+    log: tuple[Change, ...] = ()
+    announced: int = 0
+
+    @property
+    def number(self) -> int:
+        """How many changes there were."""
+        return self.log[-1].number if self.log else 0
+
+    @property
+    def name(self) -> Name:
+        """The state's name."""
+        if self.canary is None:
+            return "stable" if self.stable else "empty"
+        return "canary" if self.canary.phase == "serving" else self.canary.phase
+
+    def with_change(self, change: Change, **fields: Any) -> "State":
+        """Return the state after a change; of those that were told only the last are kept."""
+        log = (*self.log, change)
+        kept = max(LOG_LENGTH, change.number - self.announced)
+        after = self.model_copy(update={**fields, "log": log[-kept:]})
+        return after.model_copy(update={"model_version": after.stable and after.stable.model_version})
+
+
+def read(service: str, channel: Mapping[str, Any]) -> State:
+    """Return the state that a channel holds; a channel that is empty holds a service without a model.
+
+    Raises: Corrupt if it holds something else.
+    """
+    try:
+        return State.model_validate({**channel, "service": service})
+    except ValidationError as error:
+        raise Corrupt(
+            f"the channel of {service} is no state of a rollout: {error.error_count()} wrong fields"
+        ) from None
+
+
+def update(channels: Channels, service: str, change: Callable[[State], State]) -> State:
+    """Store what `change` makes of the state, if anything, and return what stands. `change` may be called again.
+
+    Raises: Conflict after several races; Corrupt, NotReady, and what `change` raises.
+    """
+
+    def changed(channel: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        before = read(service, channel)
+        after = change(before)
+        return None if after == before else after.model_dump(mode="json")
+
+    return read(service, channels.update(service, changed))
