@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from functions.rollout.state import Canary, Change, Moment, Period, Release, State
 from shared.decision import Decision
 from shared.errors import BadInput
 from shared.ports import Share
+from shared.rollout import Canary, Change, Moment, Period, Release, State
 
 STABLE: Final = "stable"
 CANARY: Final = "canary"

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-from functions.rollout import core, state
+from functions.rollout import core
 from functions.rollout.smoke import smoke
-from functions.rollout.state import State
 from shared import bootstrap, failpoints, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.web import Web, web
@@ -19,6 +18,7 @@ from shared.decision import Decision
 from shared.errors import BadEvent, BadSettings, Corrupt, MarqueeError
 from shared.events import ALGORITHMS, Algorithm, ModelEvaluated, OnlineEvaluated, RolloutChanged, Tick
 from shared.ports import Deployed, Revisions, Share, Traffic
+from shared.rollout import State, read
 
 _US = 1_000_000
 
@@ -48,11 +48,11 @@ class Rollout:
         """Store what `change` makes of the state, once, and return what stands. Raises: Conflict, Corrupt, NotReady."""
 
         def changed(channel: object) -> dict[str, object] | None:
-            before = state.read(service, channel)  # type: ignore[arg-type]
+            before = read(service, channel)  # type: ignore[arg-type]
             after = change(before)
             return None if after == before else after.model_dump(mode="json")
 
-        return state.read(service, self.deps.channels.update(service, changed))
+        return read(service, self.deps.channels.update(service, changed))
 
     def settle(self, algorithm: Algorithm) -> None:
         """Do what is to be done for a service: look at its canary, share out its users, tell what changed.
@@ -62,7 +62,7 @@ class Rollout:
         service = keys.score_service(algorithm)
         now = self.deps.now_us()
         deployed = self.revisions.deployed(service)
-        standing = state.read(service, self.deps.channels.get(service))
+        standing = read(service, self.deps.channels.get(service))
         is_ready, problem = self.look(algorithm, standing, deployed)
         standing = self.update(
             service,

@@ -4,12 +4,12 @@ import math
 
 from pydantic import ValidationError
 
-from functions.rollout.state import Release
 from shared.adapters.web import Web
 from shared.errors import NotFound, NotReady
 from shared.events import Algorithm
 from shared.ports import Target
 from shared.recommendation import Model, Recommendation
+from shared.rollout import Release
 
 
 def smoke(web: Web, target: Target, algorithm: Algorithm, release: Release) -> str:
