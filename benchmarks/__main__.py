@@ -11,7 +11,8 @@ from shared.errors import MarqueeError
 STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "matrix")
 TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier")
 SERVING: Final = ("score", "start", "chain", "strangers")
-NAMES: Final = STREAM + TRAINERS + SERVING
+CANARIES: Final = ("verdicts",)
+NAMES: Final = STREAM + TRAINERS + SERVING + CANARIES
 
 
 def main(

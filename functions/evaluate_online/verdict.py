@@ -1,0 +1,110 @@
+"""Whether a canary is promoted, held or rolled back, from what its users did beside the stable ones'."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass
+
+from functions.evaluate_online.guardrails import Guardrail, Level, of_level, of_share, points
+from functions.evaluate_online.sequence import STRICT, Difference, Stratum, difference
+
+Decision = Literal["promote", "hold", "roll_back"]
+_Share = Annotated[float, Field(gt=0, lt=1)]
+_Positive = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Evidence:
+    """What is known of a canary at one look.
+
+    `strata` count the users who watched something from their list. `shares` have by name, in the same way, the
+    share of each user's requests to which something bad happened, `levels` what is measured once an arm.
+    """
+
+    strata: tuple[Stratum, ...]
+    shares: Mapping[str, tuple[Stratum, ...]]
+    levels: Mapping[str, Level]
+    age_seconds: Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Rules:
+    """When to decide what, fixed before there is evidence.
+
+    `alpha` is the chance that a sequence of bounds is ever wrong. Fewer of the canary's users may watch, but not by
+    `margin` (0.01: one in a hundred). `shares` has for each share by how much it may be greater on the canary, and
+    `levels` for each level how many times stable's it may be: below 1 at least, from 1 on at most. All that is
+    named here must be measured before a canary is promoted. One that waits for longer than `max_age_seconds` is
+    dealt with as `when_old` says.
+    """
+
+    alpha: _Share = 0.05
+    margin: _Share = 0.01
+    min_users: Annotated[int, Field(ge=1)] = 1_000
+    max_age_seconds: _Positive = 7 * 86_400.0
+    when_old: Literal["hold", "roll_back"] = "hold"
+    shares: Mapping[str, _Share] = field(
+        default_factory=lambda: {"errors": 0.01, "fallbacks": 0.02, "slow answers": 0.02}
+    )
+    levels: Mapping[str, _Positive] = field(default_factory=lambda: {"coverage": 0.8})
+
+
+@dataclass(frozen=True, config=STRICT)
+class Verdict:
+    """What to do with a canary, why, and the numbers behind it."""
+
+    decision: Decision
+    reason: str
+    effect: Difference
+    guardrails: tuple[Guardrail, ...]
+
+
+def judge(evidence: Evidence, rules: Rules) -> Verdict:
+    """Return the verdict on a canary; the same evidence gives the same one, however often it is asked for."""
+    effect = difference(evidence.strata, rules.alpha)
+    enough = min(effect.n_canary, effect.n_stable) >= rules.min_users
+    guardrails = (
+        *(of_share(name, evidence.shares.get(name, ()), limit, rules.alpha) for name, limit in rules.shares.items()),
+        *(of_level(name, evidence.levels.get(name), limit, enough) for name, limit in rules.levels.items()),
+    )
+    return Verdict(*_decide(effect, guardrails, evidence.age_seconds, rules), effect, guardrails)
+
+
+def _decide(
+    effect: Difference, guardrails: Sequence[Guardrail], age_seconds: float, rules: Rules
+) -> tuple[Decision, str]:
+    """Return the decision and its reason: what harms for sure goes before all else; what is unknown is waited for."""
+    broken = [str(each) for each in guardrails if each.status == "broken"]
+    if broken:
+        return "roll_back", f"a guardrail is broken: {'; '.join(broken)}"
+    if effect.upper < 0:
+        return "roll_back", f"worse: {_told(effect)}"
+    lacking = _lacking(effect, guardrails, rules)
+    if not lacking:
+        how = "better" if effect.lower > 0 else f"not worse by {100 * rules.margin:g} points"
+        return "promote", f"{how}: {_told(effect)}"
+    if age_seconds > rules.max_age_seconds:
+        return rules.when_old, f"not enough evidence after {age_seconds / 86_400:.1f} days: {'; '.join(lacking)}"
+    return "hold", f"not enough evidence yet: {'; '.join(lacking)}"
+
+
+def _lacking(effect: Difference, guardrails: Sequence[Guardrail], rules: Rules) -> list[str]:
+    lacking = []
+    if min(effect.n_canary, effect.n_stable) < rules.min_users:
+        lacking.append(f"at least {rules.min_users:,} users of each are asked")
+    if effect.lower <= -rules.margin:
+        lacking.append(f"it may be worse by {100 * rules.margin:g} points")
+    unsure = [str(each) for each in guardrails if each.status != "ok"]
+    return [*lacking, *unsure, _told(effect)] if lacking or unsure else []
+
+
+def _told(effect: Difference) -> str:
+    if effect.canary is None or effect.stable is None or effect.estimate is None:
+        return "no period has users of both canary and stable"
+    return (
+        f"{effect.canary:.2%} of {effect.n_canary:,} users watched something from the canary's lists, "
+        f"{effect.stable:.2%} of {effect.n_stable:,} from stable's: {points(effect.estimate)} points "
+        f"({points(effect.lower)} to {points(effect.upper)})"
+    )

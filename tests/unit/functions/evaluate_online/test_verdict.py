@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from functions.evaluate_online.guardrails import Level
+from functions.evaluate_online.sequence import Stratum
+from functions.evaluate_online.verdict import Evidence, Rules, Verdict, judge
+from tests.unit.functions.evaluate_online.arms import stratum
+
+RULES = Rules(shares={"errors": 0.01}, levels={"coverage": 0.8})
+CALM = {"errors": (stratum((40_000, 40), (40_000, 40)),)}
+WIDE = {"coverage": Level(0.5, 0.5)}
+WEEK = RULES.max_age_seconds
+
+
+def evidence(*strata: Stratum, **others) -> Evidence:
+    return Evidence(**{"strata": strata, "shares": CALM, "levels": WIDE, "age_seconds": 0.0} | others)
+
+
+def halves(canary: int, stable: int, n_users: int = 40_000) -> Stratum:
+    return stratum((n_users, canary), (n_users, stable))
+
+
+@pytest.mark.parametrize(
+    ("canary", "decision", "words"),
+    [
+        (7_400, "roll_back", "worse: 18.50% of 40,000 users"),
+        (7_750, "hold", "it may be worse by 1 points"),
+        (8_000, "promote", "not worse by 1 points: 20.00% of 40,000 users"),
+        (8_600, "promote", "better: 21.50% of 40,000 users"),
+    ],
+)
+def test_users_decide(canary: int, decision: str, words: str):
+    """Beside 8,000 of 40,000: worse goes back, unknown waits, as good and better go on."""
+    found = judge(evidence(halves(canary, 8_000)), RULES)
+    assert found.decision == decision
+    assert words in found.reason
+
+
+def test_worse_goes_back_though_it_is_worse_by_less_than_the_margin():
+    """Bounds of -0.8 to -0.2 points would allow both."""
+    found = judge(evidence(halves(398_000, 400_000 + 2_000, 2_000_000)), replace(RULES, margin=0.01))
+    assert -RULES.margin < found.effect.lower
+    assert found.effect.upper < 0
+    assert found.decision == "roll_back"
+
+
+def test_few_users_are_never_enough():
+    """However much better they do."""
+    found = judge(evidence(halves(900, 100, 999)), RULES)
+    assert found.effect.lower > 0
+    assert (found.decision, "1,000 users" in found.reason) == ("hold", True)
+
+
+@pytest.mark.parametrize("missing", [{"shares": {}}, {"levels": {}}, {"levels": {"coverage": Level(None, 0.5)}}])
+def test_what_is_not_measured_is_waited_for(missing: dict):
+    """A good canary is held while a guardrail is unknown."""
+    found = judge(evidence(halves(8_600, 8_000), **missing), RULES)
+    assert (found.decision, found.reason.startswith("not enough evidence yet: ")) == ("hold", True)
+
+
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ({"shares": {"errors": (stratum((1_000, 60), (1_000, 0)),)}}, "errors: 6.00% beside 0.00%"),
+        ({"levels": {"coverage": Level(0.1, 0.5)}}, "coverage: 0.1 beside 0.5"),
+    ],
+)
+def test_a_broken_guardrail_goes_before_happy_users(broken: dict, words: str):
+    """The reason names it."""
+    found = judge(evidence(halves(8_600, 8_000), **broken), RULES)
+    assert (found.decision, f"a guardrail is broken: {words}" in found.reason) == ("roll_back", True)
+
+
+@pytest.mark.parametrize("when_old", ["hold", "roll_back"])
+def test_a_canary_that_is_never_decided_grows_old(when_old: str):
+    """A rule says what then; the reason stays that evidence is missing."""
+    rules = replace(RULES, when_old=when_old)
+    undecided = halves(800, 800, 4_000)
+    assert judge(evidence(undecided, age_seconds=WEEK), rules).decision == "hold"
+    found = judge(evidence(undecided, age_seconds=WEEK + 1), rules)
+    assert (found.decision, "not enough evidence after 7.0 days" in found.reason) == (when_old, True)
+    assert judge(evidence(halves(8_600, 8_000), age_seconds=WEEK + 1), rules).decision == "promote"
+
+
+@given(st.lists(st.integers(0, 5_000), max_size=4), st.floats(0, 1e9))
+def test_without_users_nothing_is_promoted_or_rolled_back(stable_only: list[int], age_seconds: float):
+    """No traffic, and no canary, are no verdict."""
+    strata = [stratum((0, 0), (n_users, n_users // 5)) for n_users in stable_only]
+    found = judge(evidence(*strata, age_seconds=age_seconds), RULES)
+    assert found.decision == "hold"
+    assert "no period has users of both canary and stable" in found.reason
+
+
+def test_evidence_and_verdict_are_json():
+    """They are stored before anybody acts on them, and judged alike when read again."""
+    given_evidence, kept = evidence(halves(8_000, 8_000), stratum((0, 0), (10, 2))), TypeAdapter(Evidence)
+    read = kept.validate_json(kept.dump_json(given_evidence))
+    verdict, told = judge(read, RULES), TypeAdapter(Verdict)
+    assert verdict == judge(given_evidence, RULES)
+    assert told.validate_json(told.dump_json(verdict)) == verdict
+    assert told.validate_json(told.dump_json(judge(evidence(), RULES))).effect.estimate is None
