@@ -1,19 +1,22 @@
 """Where the models of one service stand: what lives in the service's channel, and every change of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.channels import Channels
 from shared.errors import Corrupt
 
 LOG_LENGTH: Final = 50
-REFUSED_LENGTH: Final = 100
 
 Phase = Literal["deploying", "serving", "held"]
 Percent = Annotated[int, Field(ge=0, le=100)]
 Moment = Annotated[int, Field(ge=0)]
 """Microseconds since 1970, UTC."""
+
+Name = Literal["empty", "deploying", "canary", "held", "stable"]
+"""What a service is called by where its models stand."""
 
 _strict = ConfigDict(frozen=True, extra="ignore")
 
@@ -78,17 +81,24 @@ class Change(BaseModel):
 
 
 class State(BaseModel):
-    """The models of a service. `model_version` is the stable one, for those who only want to know what is live."""
+    """The models of a service. `model_version` is the stable one, for those who only want to know what is live.
+
+    `lake_version` is the newest that an accepted model was trained on, and `accepted` are the models of that version:
+    neither they nor models of older ones are accepted again. `announced` is the number of the last change that was
+    told.
+    """
 
     model_config = _strict
 
     service: str
     model_version: str | None = None
     stable: Release | None = None
+    stable_since: Moment | None = None
     previous: Release | None = None
     canary: Canary | None = None
     waiting: Release | None = None
-    refused: tuple[str, ...] = ()
+    lake_version: int = -1
+    accepted: tuple[str, ...] = ()
     is_paused: bool = False
     log: tuple[Change, ...] = ()
     announced: int = 0
@@ -99,22 +109,18 @@ class State(BaseModel):
         return self.log[-1].number if self.log else 0
 
     @property
-    def name(self) -> str:
-        """The state's name: empty, stable, deploying, canary or held."""
+    def name(self) -> Name:
+        """The state's name."""
         if self.canary is None:
             return "stable" if self.stable else "empty"
-        return {"deploying": "deploying", "serving": "canary", "held": "held"}[self.canary.phase]
-
-    def knows(self, model_version: str) -> bool:
-        """Say whether a model has a place here, or had its trial."""
-        releases = [self.stable, self.previous, self.waiting, self.canary and self.canary.release]
-        return model_version in {each.model_version for each in releases if each} | set(self.refused)
+        return "canary" if self.canary.phase == "serving" else self.canary.phase
 
     def with_change(self, change: Change, **fields: Any) -> "State":
-        """Return the state after a change."""
-        after = self.model_copy(update={**fields, "log": (*self.log, change)[-LOG_LENGTH:]})
-        stable = after.stable.model_version if after.stable else None
-        return after.model_copy(update={"model_version": stable, "refused": after.refused[-REFUSED_LENGTH:]})
+        """Return the state after a change; of those that were told only the last are kept."""
+        log = (*self.log, change)
+        kept = max(LOG_LENGTH, change.number - self.announced)
+        after = self.model_copy(update={**fields, "log": log[-kept:]})
+        return after.model_copy(update={"model_version": after.stable and after.stable.model_version})
 
 
 def read(service: str, channel: Mapping[str, Any]) -> State:
@@ -123,8 +129,22 @@ def read(service: str, channel: Mapping[str, Any]) -> State:
     Raises: Corrupt if it holds something else.
     """
     try:
-        return State.model_validate({"service": service, **channel})
+        return State.model_validate({**channel, "service": service})
     except ValidationError as error:
         raise Corrupt(
             f"the channel of {service} is no state of a rollout: {error.error_count()} wrong fields"
         ) from None
+
+
+def update(channels: Channels, service: str, change: Callable[[State], State]) -> State:
+    """Store what `change` makes of the state, if anything, and return what stands. `change` may be called again.
+
+    Raises: Conflict after several races; Corrupt, NotReady, and what `change` raises.
+    """
+
+    def changed(channel: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        before = read(service, channel)
+        after = change(before)
+        return None if after == before else after.model_dump(mode="json")
+
+    return read(service, channels.update(service, changed))

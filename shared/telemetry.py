@@ -37,6 +37,10 @@ MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algor
 ONLINE_HITS = Gauge("marquee_online_hit_ratio", "Share of an arm's users who watched a movie of their lists", ["arm"])
 ONLINE_USERS = Gauge("marquee_online_users_number", "Users of an arm whose window has closed", ["arm"])
 CANARY_WEIGHT = Gauge("marquee_canary_weight_percent", "Share of a service's users that its canary has", ["service"])
+ROLLOUT_STATE = Gauge("marquee_rollout_state_info", "1 for the state that a rollout is in", ["service", "state"])
+ROLLOUT_CHANGES = Counter(
+    "marquee_rollout_changes_total", "Changes of a rollout, by what happened", ["service", "what"]
+)
 
 FRESHNESS = Gauge("marquee_freshness_seconds", "Seconds since all that the lake held was known to this process")
 FRESH_ROWS = Counter("marquee_fresh_rows_total", "Rows of the lake that were taken in after the model's matrix")

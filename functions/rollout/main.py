@@ -8,17 +8,19 @@ what is still to be done.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import get_args
 
 from functions.rollout import core
+from functions.rollout.plan import plan
 from functions.rollout.smoke import smoke
-from shared import bootstrap, failpoints, keys, telemetry
+from shared import bootstrap, failpoints, keys, rollout, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.web import Web, web
 from shared.decision import Decision
 from shared.errors import BadEvent, BadSettings, Corrupt, MarqueeError
 from shared.events import ALGORITHMS, Algorithm, ModelEvaluated, OnlineEvaluated, RolloutChanged, Tick
-from shared.ports import Deployed, Revisions, Share, Traffic
-from shared.rollout import State, read
+from shared.ports import Deployed, Revisions, Traffic
+from shared.rollout import State
 
 _US = 1_000_000
 
@@ -45,14 +47,8 @@ class Rollout:
         )
 
     def update(self, service: str, change: Callable[[State], State]) -> State:
-        """Store what `change` makes of the state, once, and return what stands. Raises: Conflict, Corrupt, NotReady."""
-
-        def changed(channel: object) -> dict[str, object] | None:
-            before = read(service, channel)  # type: ignore[arg-type]
-            after = change(before)
-            return None if after == before else after.model_dump(mode="json")
-
-        return read(service, self.deps.channels.update(service, changed))
+        """Store what `change` makes of the state, and return what stands. Raises: Conflict, Corrupt, NotReady."""
+        return rollout.update(self.deps.channels, service, change)
 
     def settle(self, algorithm: Algorithm) -> None:
         """Do what is to be done for a service: look at its canary, share out its users, tell what changed.
@@ -62,13 +58,11 @@ class Rollout:
         service = keys.score_service(algorithm)
         now = self.deps.now_us()
         deployed = self.revisions.deployed(service)
-        standing = read(service, self.deps.channels.get(service))
-        is_ready, problem = self.look(algorithm, standing, deployed)
+        seen = rollout.read(service, self.deps.channels.get(service)).canary
+        is_ready, problem = self.look(algorithm, seen, deployed)
         standing = self.update(
             service,
-            lambda before: (
-                core.observe(before, is_ready, problem, now, self.rules) if before.canary == standing.canary else before
-            ),
+            lambda state: core.observe(state, is_ready, problem, now, self.rules) if state.canary == seen else state,
         )
         failpoints.reach("rollout.after_state")
         self.converge(standing, deployed)
@@ -76,80 +70,87 @@ class Rollout:
         self.announce(standing)
         failpoints.reach("rollout.after_announce")
 
-    def look(self, algorithm: Algorithm, standing: State, deployed: Deployed) -> tuple[bool | None, str]:
+    def look(self, algorithm: Algorithm, canary: rollout.Canary | None, deployed: Deployed) -> tuple[bool | None, str]:
         """Return whether the canary's revision answers as it should, and if not, what is wrong."""
-        canary = standing.canary
         if canary is None:
             return None, ""
         name = canary.release.revision
         is_ready, problem = deployed.ready.get(name), deployed.reasons.get(name, "not deployed yet")
         if not is_ready or canary.phase != "deploying":
             return is_ready, problem
-        found = [each for each in self.traffic.targets(standing.service) if each.revision == name]
-        wrong = smoke(self.web, found[0], algorithm, canary.release) if found else "the router does not know it yet"
+        routed = {each.revision: each for each in self.traffic.targets(keys.score_service(algorithm))}
+        if name not in routed:
+            return None, "the router does not know it yet"
+        wrong = smoke(self.web, routed[name], algorithm, canary.release)
         return (None, wrong) if wrong else (True, "")
 
     def converge(self, standing: State, deployed: Deployed) -> None:
-        """Make revisions and traffic what the state says. Raises: Conflict if somebody else did in between."""
-        most = max(deployed.shares, key=lambda share: share.percent)
-        wanted = core.shares(standing, most.revision)
-        models = core.releases(standing)
-        missing = [
-            share.revision for share in wanted if share.revision in models and share.revision not in deployed.ready
-        ]
-        if missing:
-            there = [share for share in wanted if share.revision not in missing[1:]]
-            self.revisions.deploy(standing.service, missing[0], models[missing[0]], _whole(there), deployed.version)
-        elif set(wanted) != set(deployed.shares):
-            self.revisions.shift(standing.service, wanted, deployed.version)
+        """Take the next step towards what the state says. Raises: Conflict if somebody else did in between."""
+        step = plan(standing, deployed)
+        if step is None:
+            return
+        if step.made:
+            name, model = step.made.revision, step.made.model_version
+            self.revisions.deploy(standing.service, name, model, step.shares, deployed.version)
+        else:
+            self.revisions.shift(standing.service, step.shares, deployed.version)
 
     def announce(self, standing: State) -> None:
         """Publish the changes that nobody was told of, then note that they were told."""
-        telemetry.CANARY_WEIGHT.labels(standing.service).set(standing.canary.percent if standing.canary else 0)
+        service = standing.service
+        telemetry.CANARY_WEIGHT.labels(service).set(standing.canary.percent if standing.canary else 0)
+        for name in get_args(rollout.Name):
+            telemetry.ROLLOUT_STATE.labels(service, name).set(name == standing.name)
         news = [change for change in standing.log if change.number > standing.announced]
-        for change in news:
+        for each in news:
             self.deps.publisher.publish(
-                RolloutChanged(
-                    standing.service, change.number, change.what, change.model_version, change.percent, change.why
-                )
+                RolloutChanged(service, each.number, each.what, each.model_version, each.percent, each.why)
             )
-            self.deps.log.info("rollout_changed", service=standing.service, **change.model_dump())
+            telemetry.ROLLOUT_CHANGES.labels(service, each.what).inc()
+            self.deps.log.info("rollout_changed", service=service, **each.model_dump())
         if news:
-            told = news[-1].number
-            self.update(standing.service, lambda now: now.model_copy(update={"announced": max(now.announced, told)}))
+            told = standing.number
+            self.update(service, lambda state: state.model_copy(update={"announced": max(state.announced, told)}))
 
 
-def evaluated(event: ModelEvaluated, rollout: Rollout) -> None:
+def evaluated(event: ModelEvaluated, function: Rollout) -> None:
     """A model passed the offline gate, or did not: then it gets no user."""
-    if event.accepted:
-        deps = rollout.deps
-        report = deps.artifacts.manifest(keys.report(event.algorithm, event.model_version))
-        if not report.metrics.get("accepted"):
-            raise Corrupt(f"the report of {event.model_version} does not say that it was accepted")
-        lake_version, now = report.lake_version or 0, deps.now_us()
-        service = keys.score_service(event.algorithm)
-        rollout.update(service, lambda before: core.accept(before, event.model_version, lake_version, now))
-    rollout.settle(event.algorithm)
+    if not event.accepted:
+        return
+    deps = function.deps
+    report = deps.artifacts.manifest(keys.report(event.algorithm, event.model_version))
+    if not report.metrics.get("accepted") or report.lake_version is None:
+        raise Corrupt(f"the report of {event.model_version} does not say that it was accepted, at which lake version")
+    lake_version, now = report.lake_version, deps.now_us()
+    function.update(
+        keys.score_service(event.algorithm),
+        lambda state: core.accept(state, event.model_version, lake_version, now),
+    )
+    function.settle(event.algorithm)
 
 
-def judged(event: OnlineEvaluated, rollout: Rollout) -> None:
+def judged(event: OnlineEvaluated, function: Rollout) -> None:
     """A decision was stored about a canary."""
     algorithm = _algorithm(event.service)
-    deps, now = rollout.deps, rollout.deps.now_us()
+    deps, now = function.deps, function.deps.now_us()
     key = keys.decision(event.service, event.model_version, event.number)
     decision = Decision.from_bytes(deps.objects.get(key).data)
-    if (decision.service, decision.model_version) != (event.service, event.model_version):
-        raise Corrupt(f"{key} is about {decision.model_version} of {decision.service}")
-    rollout.update(event.service, lambda before: core.judge(before, decision, key, now, rollout.rules))
-    rollout.settle(algorithm)
+    if (decision.service, decision.model_version, decision.number) != (
+        event.service,
+        event.model_version,
+        event.number,
+    ):
+        raise Corrupt(f"{key} is decision {decision.number} about {decision.model_version} of {decision.service}")
+    function.update(event.service, lambda state: core.judge(state, decision, key, now, function.rules))
+    function.settle(algorithm)
 
 
-def tick(_: Tick, rollout: Rollout) -> None:
+def tick(_: Tick, function: Rollout) -> None:
     """Do what is to be done for every service, also if one of them cannot be served. Raises: the first failure."""
     failures: list[MarqueeError] = []
     for algorithm in ALGORITHMS:
         try:
-            rollout.settle(algorithm)
+            function.settle(algorithm)
         except MarqueeError as error:
             failures.append(error)
     if failures:
@@ -170,12 +171,6 @@ def _algorithm(service: str) -> Algorithm:
         if keys.score_service(algorithm) == service:
             return algorithm
     raise BadEvent(f"{service} is no service that answers from models")
-
-
-def _whole(shares: list[Share]) -> list[Share]:
-    """Return shares that add up to 100: what is lacking goes to the first."""
-    first, *others = shares
-    return [first._replace(percent=100 - sum(share.percent for share in others)), *others]
 
 
 app = event_app(connect, {ModelEvaluated: evaluated, OnlineEvaluated: judged, Tick: tick})

@@ -1,6 +1,6 @@
 """Ask a revision by its tag, before any user does."""
 
-import math
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
@@ -23,7 +23,8 @@ def smoke(web: Web, target: Target, algorithm: Algorithm, release: Release) -> s
     try:
         told = Model.model_validate_json(web.get(f"{target.url}/model", headers))
         answers = [
-            Recommendation.model_validate_json(web.get(f"{target.url}/top/{user}", headers)) for user in told.users
+            Recommendation.model_validate_json(web.get(f"{target.url}/top/{quote(user, safe='')}", headers))
+            for user in told.users
         ]
     except (NotFound, NotReady, ValidationError) as error:
         return f"it does not answer as it should: {str(error)[:200]}"
@@ -33,8 +34,8 @@ def smoke(web: Web, target: Target, algorithm: Algorithm, release: Release) -> s
     if not answers:
         return "it knows no user"
     for user, answer in zip(told.users, answers, strict=True):
-        if not answer.movies or not all(map(math.isfinite, answer.scores)):
+        if not answer.movies:
             return f"it has no movies for user {user}"
-        if answer.scores != sorted(answer.scores, reverse=True):
+        if len(answer.scores) != len(answer.movies) or answer.scores != sorted(answer.scores, reverse=True):
             return f"the movies for user {user} are not in the order of their scores"
     return ""

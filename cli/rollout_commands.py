@@ -1,0 +1,204 @@
+"""`marquee rollout`: which models are live and why, and what a person may order."""
+
+import getpass
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Final
+
+import typer
+from rich.table import Table
+
+from cli.console import out
+from cli.stream_commands import environment
+from functions.rollout.core import Command, order
+from shared import bootstrap, keys, rollout
+from shared.decision import Decision
+from shared.errors import BadInput, Corrupt, NotFound
+from shared.events import ALGORITHMS
+from shared.ports import ObjectStore
+from shared.rollout import State
+
+_SERVICES: Final = [keys.score_service(algorithm) for algorithm in ALGORITHMS]
+_LAST_CHANGES: Final = 8
+
+Service = Annotated[str, typer.Argument(help=f"One of {', '.join(_SERVICES)}.", metavar="SERVICE")]
+Why = Annotated[str, typer.Option("--why", help="The reason; it is kept with the change.")]
+Who = Annotated[str, typer.Option("--who", help="Who orders it; the user of this shell if not given.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")]
+
+commands = typer.Typer(no_args_is_help=True, help="Say which models are live and why, or order it otherwise.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(commands, name="rollout")
+
+
+@commands.command()
+def status(as_json: AsJson = False) -> None:
+    """Say of each service which model is live, which is on trial, what was decided about it last, and by whom.
+
+    Example: marquee rollout status
+    """
+    deps = bootstrap.build("rollout-status", environment(), writes=False)
+    states = {service: rollout.read(service, deps.channels.get(service)) for service in _SERVICES}
+    decisions = {service: last_decision(state, deps.objects) for service, state in states.items()}
+    now = deps.now_us()
+    if as_json:
+        out.print_json(data={name: _facts(state, decisions[name], now) for name, state in states.items()})
+        return
+    out.print(_standing(states, decisions, now))
+    if any(state.log for state in states.values()):
+        out.print(_changes(states))
+
+
+@commands.command()
+def promote(service: Service, why: Why, who: Who = "") -> None:
+    """Give the canary all users, without waiting for a verdict.
+
+    Example: marquee rollout promote score-svd --why "the site asked for it"
+    """
+    _order(service, "promote", who, why)
+
+
+@commands.command()
+def rollback(service: Service, why: Why, who: Who = "") -> None:
+    """Take the canary's users away; without a canary, go back to the model before the stable one.
+
+    The model that loses its users is never tried again by itself.
+
+    Example: marquee rollout rollback score-svd --why "complaints about repeated movies"
+    """
+    _order(service, "rollback", who, why)
+
+
+@commands.command()
+def pause(service: Service, why: Why, who: Who = "") -> None:
+    """Let users stay where they are until `resume`: no verdict moves them, neither on nor back; a person still can.
+
+    Example: marquee rollout pause score-svdpp --why "a holiday"
+    """
+    _order(service, "pause", who, why)
+
+
+@commands.command()
+def resume(service: Service, why: Why, who: Who = "") -> None:
+    """Follow verdicts again.
+
+    Example: marquee rollout resume score-svdpp --why "back at work"
+    """
+    _order(service, "resume", who, why)
+
+
+def _order(service: str, command: Command, who: str, why: str) -> None:
+    if service not in _SERVICES:
+        raise BadInput(f"there is no service {service!r}; there are {', '.join(_SERVICES)}")
+    if not why.strip():
+        raise BadInput("--why is empty: whoever reads it later wants to know")
+    deps = bootstrap.build("rollout-order", environment(), writes=False)
+    who, now, numbers = who or _user(), deps.now_us(), [0]
+
+    def change(before: State) -> State:
+        numbers[0] = before.number
+        return order(before, command, who, why, now)
+
+    state = rollout.update(deps.channels, service, change)
+    news = [each for each in state.log if each.number > numbers[0]]
+    for each in news:
+        out.print(f"{service}: {each.what.replace('_', ' ')} {each.model_version}", highlight=False, markup=False)
+    if news:
+        out.print("The rollout function carries it out within seconds.")
+    else:
+        out.print(f"{service} is {'paused' if state.is_paused else 'not paused'} already; nothing was changed.")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        raise BadInput("this shell's user has no name: say with --who who you are") from None
+
+
+def last_decision(state: State, objects: ObjectStore) -> Decision | None:
+    """Return the newest decision about a service's canary, else about its stable model. Raises: Corrupt, NotReady."""
+    release = state.canary.release if state.canary else state.stable
+    if release is None:
+        return None
+    folder = str(PurePosixPath(keys.decision(state.service, release.model_version, 0)).parent)
+    numbers = [int(stem) for key in objects.keys(f"{folder}/") if (stem := PurePosixPath(key).stem).isdecimal()]
+    if not numbers:
+        return None
+    key = keys.decision(state.service, release.model_version, max(numbers))
+    try:
+        return Decision.from_bytes(objects.get(key).data)
+    except (Corrupt, NotFound) as error:
+        raise Corrupt(f"{key}: {error}") from error
+
+
+def _facts(state: State, decision: Decision | None, now: int) -> dict[str, Any]:
+    canary = state.canary
+    return {
+        "state": state.name,
+        "age_seconds": round((now - canary.started_at) / 1e6, 1) if canary else None,
+        "percent": canary.percent if canary else None,
+        "decision": decision.model_dump(mode="json") if decision else None,
+        **state.model_dump(mode="json"),
+    }
+
+
+def _standing(states: Mapping[str, State], decisions: Mapping[str, Decision | None], now: int) -> Table:
+    table = Table("", *states, title="Models")
+    rows = {
+        "state": [f"{state.name}, paused" if state.is_paused else state.name for state in states.values()],
+        "stable": [_stable(state) for state in states.values()],
+        "canary": [_canary(state, now) for state in states.values()],
+        "last decision": [_told(decision) for decision in decisions.values()],
+        "before": [state.previous.model_version if state.previous else "" for state in states.values()],
+        "waiting": [state.waiting.model_version if state.waiting else "" for state in states.values()],
+    }
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    return table
+
+
+def _stable(state: State) -> str:
+    if state.stable is None:
+        return "none yet"
+    since = "" if state.stable_since is None else f"\nsince {_moment(state.stable_since)}"
+    return f"{state.stable.model_version}, {100 - (state.canary.percent if state.canary else 0)} %{since}"
+
+
+def _canary(state: State, now: int) -> str:
+    canary = state.canary
+    if canary is None:
+        return ""
+    hours = max(now - canary.started_at, 0) / 3.6e9
+    silent = "\nit does not answer" if canary.unready_since is not None else ""
+    return f"{canary.release.model_version}, {canary.percent} %\nfor {hours:.1f} hours{silent}"
+
+
+def _told(decision: Decision | None) -> str:
+    if decision is None:
+        return ""
+    effect = decision.evidence.get("verdict", {}).get("effect", {})
+    bounds = [effect.get(name) for name in ("estimate", "lower", "upper")]
+    numbers = [each for each in bounds if isinstance(each, float)]
+    interval = "\n{:+.4f} ({:+.4f} to {:+.4f})".format(*numbers) if len(numbers) == len(bounds) else ""
+    return f"{decision.verdict.replace('_', ' ')}, {_moment(decision.decided_at)}{interval}\n{decision.reason}"
+
+
+def _changes(states: Mapping[str, State]) -> Table:
+    table = Table("when", "service", "what", "model", "users", "who", "why", title="Last changes")
+    found = sorted(
+        ((each, service) for service, state in states.items() for each in state.log),
+        key=lambda found: (found[0].at, found[0].number),
+    )
+    for each, service in found[-_LAST_CHANGES:]:
+        what = each.what.replace("_", " ")
+        table.add_row(_moment(each.at), service, what, each.model_version, f"{each.percent} %", each.who, each.why)
+    return table
+
+
+def _moment(microseconds: int) -> str:
+    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
