@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 LANDING = "landing/"
 REFUSED = "refused/"
 LAKE = "lake/events"
+ONLINE_CHANNEL = "evaluate_online"
 MATRIX_CHANNEL = "build_matrix"
 TITLES = "catalogue/titles.json"
 
@@ -43,6 +44,11 @@ def report(algorithm: str, model_version: str) -> str:
 def decision(service: str, model_version: str, number: int) -> str:
     """Return where a decision about a model of a service is stored."""
     return f"decisions/{service}/{model_version}/{number}.json"
+
+
+def online_report(number: int) -> str:
+    """Return where it is stored what the users did up to a version of the lake."""
+    return f"reports/online/{number}.json"
 
 
 def score_service(algorithm: str) -> str:

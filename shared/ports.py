@@ -1,6 +1,7 @@
 """What the functions need of the world, as protocols of a few methods each."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -66,8 +67,13 @@ class Lake(Protocol):
     def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> "pa.Table":
         """Return each row of a kind once, at a version or now, all of them in memory."""
 
-    def scan(self, kind: str, columns: Sequence[str], version: int | None = None) -> Iterator["pa.RecordBatch"]:
-        """Yield the stored rows of a kind batch by batch, repeats included, in any order, at a version or now."""
+    def scan(
+        self, kind: str, columns: Sequence[str], version: int | None = None, since: date | None = None
+    ) -> Iterator["pa.RecordBatch"]:
+        """Yield the stored rows of a kind batch by batch, repeats included, in any order, at a version or now.
+
+        With `since`, only those taken in from that day on, UTC.
+        """
 
     def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator["pa.RecordBatch"]]:
         """Return the newest version, and the rows of all kinds that were committed after `version` up to it.

@@ -43,6 +43,12 @@ class Settings(BaseModel):
     warm_start: bool = True
     rmse_margin: float = 0.0
 
+    online_window_minutes: Positive = 60.0
+    online_days: Positive = 7.0
+    verdict_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
+    verdict_margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    verdict_min_users: Annotated[int, Field(gt=0)] = 1_000
+
     canary_steps: Annotated[tuple[Annotated[int, Field(gt=0, lt=100)], ...], Field(min_length=1)] = (5, 25, 50)
     canary_step_seconds: Positive = 600.0
     canary_max_hours: Positive = 72.0

@@ -34,6 +34,8 @@ EVENTS_DROPPED = Counter("marquee_events_dropped_total", "Events that found the 
 MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that failed a check", ["algorithm"])
 MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])
 
+ONLINE_HITS = Gauge("marquee_online_hit_ratio", "Share of an arm's users who watched a movie of their lists", ["arm"])
+ONLINE_USERS = Gauge("marquee_online_users_number", "Users of an arm whose window has closed", ["arm"])
 CANARY_WEIGHT = Gauge("marquee_canary_weight_percent", "Share of a service's users that its canary has", ["service"])
 ROLLOUT_STATE = Gauge("marquee_rollout_state_info", "1 for the state that a rollout is in", ["service", "state"])
 ROLLOUT_CHANGES = Counter(

@@ -1,6 +1,6 @@
 """The lake's ratings in compact columns: each record once, ids as numbers, and which rating of a pair counts."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from shared.columns import BLOCK_ROWS, Codes, blocks
 from shared.errors import Corrupt
 
 COLUMNS: Final = ("user_id", "movie_id", "rating", "time", "topic", "partition", "offset", "ingested_at")
-BLOCK_ROWS: Final = 2**19
 
 _TEXTS: Final = ("user_id", "movie_id", "topic")
 _TYPES: Final = {
@@ -55,7 +55,7 @@ def ratings(batches: Iterable[pa.RecordBatch], block_rows: int = BLOCK_ROWS) -> 
     (user, movie), the latest by (time, topic, partition, offset). Batches are let go once they make `block_rows`; 48
     bytes a row are held while reading. Raises: Corrupt, naming a record and what is wrong with it.
     """
-    texts, held = _columns(_blocks(batches, block_rows))
+    texts, held = _columns(blocks(batches, block_rows))
     once = standing([held["topic"], held["partition"], held["offset"]], [-held.pop("ingested_at")])
     for name in held:
         held[name] = held[name][once]
@@ -91,11 +91,11 @@ def watches(batches: Iterable[pa.RecordBatch], block_rows: int = BLOCK_ROWS) -> 
     Pairs are joined whenever their number has doubled, so that twice as many as there are different ones are held.
     Raises: Corrupt if a value is missing.
     """
-    users, movies = _Codes(), _Codes()
+    users, movies = Codes(), Codes()
     pairs, times = np.empty(0, np.int64), np.empty(0, np.int64)
     waiting: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
     n_waiting = 0
-    for block in _blocks(batches, block_rows):
+    for block in blocks(batches, block_rows):
         for name in WATCH_COLUMNS:
             if block[name].null_count:
                 raise Corrupt(f"a watch without {name}")
@@ -146,24 +146,9 @@ def standing(keys: Sequence[NDArray[Any]], order: Sequence[NDArray[Any]]) -> NDA
     return stands
 
 
-class _Codes:
-    """The texts seen so far; each has the number of its first appearance."""
-
-    def __init__(self) -> None:
-        self.texts = pa.array([], pa.string())
-
-    def of(self, column: pa.Array) -> NDArray[np.int32]:
-        """Return the number of each text of a column, shape (n,)."""
-        found = column.dictionary_encode()
-        self.texts = pc.unique(pa.concat_arrays([self.texts, found.dictionary]))
-        code_of = pc.index_in(found.dictionary, value_set=self.texts).to_numpy()
-        codes: NDArray[np.int32] = code_of[found.indices.to_numpy()]
-        return codes
-
-
 def _columns(blocks: Iterable[pa.RecordBatch]) -> tuple[dict[str, pa.Array], Columns]:
     """Return the different texts of each column of texts, and all columns as numbers."""
-    codes = {name: _Codes() for name in _TEXTS}
+    codes = {name: Codes() for name in _TEXTS}
     held: Columns = {name: np.empty(0, dtype=kind) for name, kind in _TYPES.items()}
     for block in blocks:
         _refuse_if_incomplete(block)
@@ -173,20 +158,6 @@ def _columns(blocks: Iterable[pa.RecordBatch]) -> tuple[dict[str, pa.Array], Col
             numbers.resize(len(numbers) + len(new), refcheck=False)  # moves the pages of a large array, and copies none
             numbers[-len(new) :] = new.astype(numbers.dtype, copy=False)
     return {name: each.texts for name, each in codes.items()}, held
-
-
-def _blocks(batches: Iterable[pa.RecordBatch], block_rows: int) -> Iterator[pa.RecordBatch]:
-    """Join batches to blocks, none of them empty: looking texts up costs less for many at once."""
-    waiting: list[pa.RecordBatch] = []
-    n_rows = 0
-    for batch in batches:
-        waiting.append(batch)
-        n_rows += len(batch)
-        if n_rows >= block_rows:
-            yield pa.concat_batches(waiting)
-            waiting, n_rows = [], 0
-    if n_rows:
-        yield pa.concat_batches(waiting)
 
 
 def _refuse_if_incomplete(block: pa.RecordBatch) -> None:

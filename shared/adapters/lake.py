@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
 import pyarrow as pa
@@ -91,9 +92,11 @@ class DeltaLake:
             found = stored.read_all()
         return once_each(found)
 
-    def scan(self, kind: str, columns: Sequence[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
+    def scan(
+        self, kind: str, columns: Sequence[str], version: int | None = None, since: date | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the stored rows of a kind; files are read as batches are asked for, a few thousand rows each."""
-        with self._stored(kind, columns, version) as stored:
+        with self._stored(kind, columns, version, since) as stored:
             yield from stored
 
     def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
@@ -129,7 +132,9 @@ class DeltaLake:
             table.create_checkpoint()
 
     @contextmanager
-    def _stored(self, kind: str, columns: Sequence[str], version: int | None) -> Iterator[pa.RecordBatchReader]:
+    def _stored(
+        self, kind: str, columns: Sequence[str], version: int | None, since: date | None = None
+    ) -> Iterator[pa.RecordBatchReader]:
         """Open the stored rows of a kind, with the lake's own types, for the length of a block.
 
         delta-rs reads no further ahead than its reader asks; pyarrow's datasets fill a queue of 1 GiB.
@@ -142,7 +147,8 @@ class DeltaLake:
             if table is None:
                 yield schema.empty_table().to_reader()
                 return
-            rows = table.scan(columns=list(columns), predicate=f"kind = '{kind}'")
+            days = f" AND date >= '{since}'" if since else ""
+            rows = table.scan(columns=list(columns), predicate=f"kind = '{kind}'{days}")
             try:
                 yield pa.RecordBatchReader.from_stream(rows).cast(schema)
             except pa.ArrowInvalid as error:  # how an error of delta-rs comes through a stream

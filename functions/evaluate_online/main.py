@@ -1,0 +1,159 @@
+"""Evaluate online: a tick in, what users did with what they were served, a decision about each canary, and
+`marquee.online.evaluated` out.
+
+Everything is computed anew from one version of the lake, and a decision is named by that version: whoever evaluates it
+again, at once or after any death, finds the decision that stands and says it again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from functions.evaluate_online import arms
+from functions.evaluate_online.arms import OneArm
+from functions.evaluate_online.behaviour import Behaviour
+from functions.evaluate_online.lists import SECOND_US
+from functions.evaluate_online.observe import Online, Report
+from functions.evaluate_online.period import last, on_trial
+from functions.evaluate_online.sequence import difference
+from functions.evaluate_online.verdict import Evidence, judge
+from shared import bootstrap, failpoints, keys, telemetry
+from shared.adapters.entrypoint import event_app, target
+from shared.artifacts import dumps
+from shared.decision import Decision
+from shared.errors import Conflict, Corrupt
+from shared.events import ALGORITHMS, Algorithm, OnlineEvaluated, Tick
+from shared.rollout import State, read
+
+
+def handle(_: Tick, online: Online) -> None:
+    """Evaluate the newest version of the lake, if it was not yet; a service whose state is damaged is left out.
+
+    Raises: the first failure, once all that can be done is done.
+    """
+    deps = online.deps
+    version = deps.lake.version()
+    if deps.channels.get(keys.ONLINE_CHANNEL).get("lake_version", -1) >= version:
+        return
+    states, failures = live(deps)
+    if states:
+        evaluate(states, version, online)
+    if failures:
+        raise failures[0]
+    done = {"lake_version": version, "evaluated_at": deps.now().isoformat()}
+    deps.channels.update(
+        keys.ONLINE_CHANNEL, lambda before: None if before.get("lake_version", -1) >= version else done
+    )
+
+
+def live(deps: bootstrap.Deps) -> tuple[dict[Algorithm, State], list[Corrupt]]:
+    """Return the states of the services that have a model, and what is wrong with others. Raises: NotReady."""
+    states, failures = {}, []
+    for algorithm in ALGORITHMS:
+        service = keys.score_service(algorithm)
+        try:
+            state = read(service, deps.channels.get(service))
+        except Corrupt as error:
+            failures.append(error)
+            continue
+        if state.stable:
+            states[algorithm] = state
+    return states, failures
+
+
+def evaluate(states: Mapping[Algorithm, State], version: int, online: Online) -> None:
+    """Tell what there is to say of each service and of both, and decide about canaries."""
+    deps, now = online.deps, online.deps.now_us()
+    periods = {algorithm: online.period(state, now) for algorithm, state in states.items()}
+    both = last(states.values(), now, online.settle, online.length)
+    spans = [*periods.values(), both]
+    behaviour = online.observe(version, min(span.since for span in spans), max(span.until for span in spans))
+    told: Report = {}
+    for algorithm, state in states.items():
+        report, decision = service(algorithm, state, behaviour.between(*periods[algorithm]), version, online)
+        told[state.service] = report
+        if decision:
+            decide(decision, deps)
+    show(told)
+    told["experiment"] = experiment(states, behaviour.between(*both), online)
+    store(version, told, deps)
+    failpoints.reach("evaluate_online.after_report")
+
+
+def service(
+    algorithm: Algorithm, state: State, behaviour: Behaviour, version: int, online: Online
+) -> tuple[Report, Decision | None]:
+    """Return what is to be said of a service's arms, and the decision about its canary if it has one with users."""
+    assert state.stable
+    stable = OneArm(behaviour, f"{algorithm}:stable", state.stable.revision, online.window)
+    report = {stable.name: online.summary(stable, algorithm, state.stable)}
+    canary = on_trial(state)
+    if canary is None:
+        return report, None
+    tried = OneArm(behaviour, f"{algorithm}:canary", canary.release.revision, online.window)
+    report[tried.name] = online.summary(tried, algorithm, canary.release)
+    now, rules = online.deps.now_us(), online.rules(canary.percent)
+    age = max(now - canary.started_at, 0) / SECOND_US
+    seen = arms.watched(tried, stable), arms.shares(tried, stable), arms.levels(tried, stable)
+    verdict = judge(Evidence(*seen, age_seconds=age), rules)
+    decision = Decision(
+        service=state.service,
+        model_version=canary.release.model_version,
+        against=state.stable.model_version,
+        number=version,
+        decided_at=now,
+        verdict=verdict.decision,
+        is_safe=all(each.status == "ok" for each in verdict.guardrails),
+        reason=verdict.reason,
+        evidence={"percent": canary.percent, "arms": report, "verdict": asdict(verdict), "rules": asdict(rules)},
+    )
+    return report, decision
+
+
+def experiment(states: Mapping[Algorithm, State], behaviour: Behaviour, online: Online) -> Report | None:
+    """Return which of the two algorithms' stable models users prefer: SVD++ minus SVD; None if one has no model."""
+    if len(states) < len(ALGORITHMS):
+        return None
+    one, other = (
+        OneArm(behaviour, f"{algorithm}:stable", state.stable.revision, online.window)
+        for algorithm in ALGORITHMS
+        if (state := states[algorithm]).stable
+    )
+    found = difference(arms.watched(other, one), online.deps.settings.verdict_alpha)
+    preferred = other.name if found.lower > 0 else one.name if found.upper < 0 else None
+    return {"of": other.name, "against": one.name, "preferred": preferred, **asdict(found)}
+
+
+def show(told: Report) -> None:
+    """Show what is told of the arms that there are as metrics."""
+    telemetry.ONLINE_HITS.clear()
+    telemetry.ONLINE_USERS.clear()
+    for report in told.values():
+        for arm, found in report.items():
+            telemetry.ONLINE_USERS.labels(arm).set(found["closed_users"])
+            if found["hit_rate"] is not None:
+                telemetry.ONLINE_HITS.labels(arm).set(found["hit_rate"])
+
+
+def decide(decision: Decision, deps: bootstrap.Deps) -> None:
+    """Store a decision once, and tell of the one that stands."""
+    key = keys.decision(decision.service, decision.model_version, decision.number)
+    try:
+        deps.objects.put_new(key, decision.model_dump_json(indent=1).encode())
+    except Conflict:  # somebody else decided on this version of the lake, a moment earlier or later
+        decision = Decision.from_bytes(deps.objects.get(key).data)
+    failpoints.reach("evaluate_online.after_decision")
+    deps.publisher.publish(OnlineEvaluated(decision.service, decision.model_version, decision.number, decision.verdict))
+    deps.log.info("decided", service=decision.service, verdict=decision.verdict, reason=decision.reason)
+
+
+def store(version: int, reports: Report, deps: bootstrap.Deps) -> None:
+    """Store what was found at a version; of two that look at once the first stands."""
+    try:
+        deps.objects.put_new(keys.online_report(version), dumps(reports))
+    except Conflict:
+        deps.log.info("online_report_stands", lake_version=version)
+
+
+app = event_app(lambda: Online(bootstrap.build("evaluate_online")), {Tick: handle})
+
+main = target(app)

@@ -1,0 +1,93 @@
+"""What happened, as the lake has it at a version: the edge between the rows and what is said of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+from functions.evaluate_online import core, gather, site
+from functions.evaluate_online.arms import OneArm
+from functions.evaluate_online.behaviour import Behaviour
+from functions.evaluate_online.lists import MINUTE_US, SECOND_US
+from functions.evaluate_online.period import Period, first, last, on_trial, share_of_alpha
+from functions.evaluate_online.verdict import Rules
+from shared import bootstrap, keys
+from shared.errors import Corrupt, NotFound
+from shared.events import Algorithm
+from shared.model import FactorModel
+from shared.rollout import Release, State
+
+_LOOKBACK: Final = 120 * MINUTE_US  # who watches a movie already when it is listed does not watch it for the list
+_DAY: Final = 86_400 * SECOND_US
+_MODELS_KEPT: Final = 4
+_LEVELS: Final = {"coverage": 0.8, "audience of one movie": 5.0}
+
+Report = dict[str, Any]
+
+
+@dataclass(eq=False)
+class Online:
+    """The deployed function, and the models that it measured last."""
+
+    deps: bootstrap.Deps
+
+    @cached_property
+    def model(self) -> Callable[[Algorithm, str], FactorModel]:
+        """Reads a model, which never changes. Raises: NotFound, Corrupt, NotReady."""
+        artifacts = self.deps.artifacts
+        return lru_cache(_MODELS_KEPT)(
+            lambda algorithm, version: FactorModel.from_files(artifacts.get(keys.model(algorithm, version)).files)
+        )
+
+    @cached_property
+    def window(self) -> int:
+        """How long after their first list users are watched, in microseconds."""
+        return round(self.deps.settings.online_window_minutes * MINUTE_US)
+
+    @cached_property
+    def settle(self) -> int:
+        """How long it takes until every copy of `recommend` has seen a change of weights, in microseconds."""
+        return round(3 * self.deps.settings.channel_poll_seconds * SECOND_US)
+
+    @cached_property
+    def length(self) -> int:
+        """How long a period may be, in microseconds."""
+        return round(self.deps.settings.online_days * _DAY)
+
+    def period(self, state: State, now: int) -> Period:
+        """Return what a service is looked at by: the first days of a canary, the last ones without."""
+        if on_trial(state):
+            return first(state, self.settle, self.length)
+        return last([state], now, self.settle, self.length)
+
+    def observe(self, version: int, since: int, until: int) -> Behaviour:
+        """Read what was served from a moment on and before another, and what the users did with it."""
+        ids, lake, day = gather.Ids(), self.deps.lake, datetime.fromtimestamp((since - _LOOKBACK) / 1e6, UTC).date()
+        lists = gather.served(lake.scan("served", gather.LIST_COLUMNS, version, day), ids, since)
+        requests = gather.requests(lake.scan("request", gather.REQUEST_COLUMNS, version, day), ids)
+        ahead = site.skew(lists, requests.where(~requests.failed))
+        span = since - _LOOKBACK, until + 2 * self.window, ahead
+        watches = gather.acts(lake.scan("watch", gather.WATCH_COLUMNS, version, day), ids, "minute", *span)
+        ratings = gather.acts(lake.scan("rating", gather.RATING_COLUMNS, version, day), ids, "rating", *span)
+        requests = replace(requests, times=requests.times - ahead)
+        return Behaviour(ids, lists, requests, watches, core.latest(ratings), site.watermark(watches))
+
+    def rules(self, percent: int) -> Rules:
+        """Return the rules for a canary with so many of the users."""
+        settings = self.deps.settings
+        return Rules(
+            alpha=settings.verdict_alpha * share_of_alpha(percent, settings.canary_steps),
+            margin=settings.verdict_margin,
+            min_users=settings.verdict_min_users,
+            levels=_LEVELS,
+        )
+
+    def summary(self, arm: OneArm, algorithm: Algorithm, release: Release) -> Report:
+        """Return the numbers of an arm; those of its model only if it can be read."""
+        try:
+            model = self.model(algorithm, release.model_version)
+        except (NotFound, Corrupt) as error:
+            self.deps.log.warning("model_unreadable", model=release.model_version, reason=str(error))
+            model = None
+        return {"model_version": release.model_version, "revision": release.revision, **arm.summary(model)}

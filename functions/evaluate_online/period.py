@@ -1,0 +1,47 @@
+"""Which stretch of time is looked at, and with which share of alpha."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+from shared.rollout import Canary, State
+
+_MOVING: Final = {"canary", "promoted", "rolled_back"}
+
+
+class Period(NamedTuple):
+    """From a moment on, and before another; microseconds since 1970, UTC."""
+
+    since: int
+    until: int
+
+
+def on_trial(state: State) -> Canary | None:
+    """Return the canary of a service if it has users, also while it is held or the rollout is paused."""
+    return state.canary if state.canary and state.canary.percent else None
+
+
+def first(state: State, settle: int, length: int) -> Period:
+    """Return the first days since the weights of a service stand still, `length` of them.
+
+    They begin `settle` later, when every copy of `recommend` has seen the weights. Bounds that hold at every look need
+    evidence that only grows, so a canary is never judged by the last days.
+    """
+    moved = max((change.at for change in state.log if change.what in _MOVING), default=0)
+    return Period(moved + settle, moved + settle + length)
+
+
+def last(states: Iterable[State], now: int, settle: int, length: int) -> Period:
+    """Return the last days of some services, as far back as all their weights stood still."""
+    since = max(now - length, *(first(state, settle, length).since for state in states))
+    return Period(since, since + length)
+
+
+def share_of_alpha(percent: int, steps: Sequence[int]) -> float:
+    """Return the share of alpha for a canary's step: each step is an experiment of its own.
+
+    A user who comes in two steps is in the same arm for the same reasons, so their outcomes must not be added up as if
+    they were two users. Alpha is shared out by what a step can tell, w (1 - w) with a share w of the users; a weight
+    that is no step, as after a change of settings, has the least share.
+    """
+    tells = {step: step * (100 - step) for step in steps}
+    return tells.get(percent, min(tells.values())) / sum(tells.values())

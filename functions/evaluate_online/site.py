@@ -1,0 +1,88 @@
+"""What the site's own log says of the lists that it was served: by which clock, which of them came, and up to when."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from functions.evaluate_online.lists import MINUTE_US, SECOND_US, Acts, Bools, Lists, Times
+
+_ENOUGH_PAIRS: Final = 10
+_ENOUGH_LOGGED: Final = 0.5
+_LATEST: Final = 10
+_NEAR: Final = MINUTE_US // SECOND_US
+
+
+def skew(served: Lists, logged: Lists) -> int:
+    """Return by how many microseconds the site's clock is ahead of ours, in whole seconds; 0 if that is not known.
+
+    The site logs a list that it got a moment after it was served. Lists that are logged as often as they were served to
+    a user are compared, the first with the first, and the median is taken; of others a line may be missing.
+    """
+    ours, theirs = _contents(served, logged)
+    n = 1 + max(ours.max(initial=0), theirs.max(initial=0))
+    is_complete = np.bincount(ours, minlength=n) == np.bincount(theirs, minlength=n)
+    ahead = _times_of(logged, theirs, is_complete) - _times_of(served, ours, is_complete)
+    if len(ahead) < _ENOUGH_PAIRS:
+        return 0
+    return round(float(np.median(ahead)) / SECOND_US) * SECOND_US
+
+
+def came(served: Lists, logged: Lists, until: int) -> Bools:
+    """Return which lists the site got, shape (n,): the log has the same one for the same user, within a minute.
+
+    An answer that was lost on its way was seen by nobody. But if the log has less than half of the lists up to `until`,
+    it is the log that is incomplete, and every list counts; so does one after `until`, whose line may be on its way.
+    """
+    is_due = served.times < until - MINUTE_US
+    if not is_due.any() or not len(logged):
+        return np.ones(len(served), dtype=np.bool_)
+    ours, theirs = _contents(served, logged)
+    begin = min(served.times.min(), logged.times.min())
+    end = max(served.times.max(), logged.times.max())
+    stretch = (end - begin) // SECOND_US + 3 * _NEAR  # so many seconds for each content
+    moments = ours * stretch + (served.times - begin) // SECOND_US
+    lines = np.sort(theirs * stretch + (logged.times - begin) // SECOND_US)
+    found: Bools = np.searchsorted(lines, moments + _NEAR, "right") > np.searchsorted(lines, moments - _NEAR)
+    return found | ~is_due if found[is_due].mean() >= _ENOUGH_LOGGED else np.ones(len(served), dtype=np.bool_)
+
+
+def watermark(watches: Acts) -> int:
+    """Return the moment up to which the stream of watches is in: when all but the latest few users watched last.
+
+    Those few may carry wrong times. A stream that stops closes no more windows, so missing data is never taken for
+    users who watched nothing.
+    """
+    if not len(watches):
+        return 0
+    last = np.zeros(watches.users.max() + 1, dtype=np.int64)
+    np.maximum.at(last, watches.users, watches.times)
+    return int(np.partition(last, -_LATEST)[-_LATEST]) if len(last) >= _LATEST else 0
+
+
+def _contents(served: Lists, logged: Lists) -> tuple[Times, Times]:
+    """Return a number for each list of both: those of the same user with the same movies have the same one."""
+    hashes = np.concatenate([_hashes(served), _hashes(logged)])
+    numbers = np.unique(hashes, return_inverse=True)[1]
+    return numbers[: len(served)], numbers[len(served) :]
+
+
+def _times_of(lists: Lists, contents: Times, chosen: Bools) -> Times:
+    """Return the times of the lists whose contents are chosen, by content and time."""
+    rows = np.flatnonzero(chosen[contents])
+    return lists.times[rows[np.argsort(contents[rows], kind="stable")]]
+
+
+def _hashes(lists: Lists) -> NDArray[np.uint64]:
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_mixed(lists.movies))])
+    hashes: NDArray[np.uint64] = _mixed(lists.users) * np.uint64(3) + sums[lists.ends]
+    return hashes - sums[lists.ends - lists.lengths]
+
+
+def _mixed(numbers: NDArray[np.int32]) -> NDArray[np.uint64]:
+    """Return whole numbers as if by chance (splitmix64: Steele, Lea and Flood, OOPSLA 2014)."""
+    z = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: NDArray[np.uint64] = z ^ (z >> np.uint64(31))
+    return mixed

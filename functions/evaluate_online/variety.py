@@ -1,0 +1,84 @@
+"""What the lists of an arm are like: how many movies they show, how much they differ, how much they crowd on one."""
+
+import math
+from typing import Final
+
+import numpy as np
+
+from functions.evaluate_online.lists import Acts, Floats, Ints, Lists, Times, pairs
+
+N_TOP: Final = 100
+"""So many of the most watched movies count as popular."""
+
+
+def coverage(lists: Lists, n_lists: int) -> float:
+    """Return how many different movies so many of the lists hold on average (Hurlbert, Ecology 1971).
+
+    Σ_m 1 - C(n - c_m, k) / C(n, k), c_m of the n lists with movie m. Arms with more lists show more movies: they are
+    compared at the same number k of lists. Raises: ValueError if there are fewer.
+    """
+    n, k = len(lists), n_lists
+    if k > n:
+        raise ValueError(f"{k} of {n} lists")
+    counts, n_movies = np.unique(_shown(lists), return_counts=True)
+    absent = [math.exp(_log_choices(n - c, k) - _log_choices(n, k)) if k <= n - c else 0.0 for c in counts.tolist()]
+    return float((1 - np.array(absent)) @ n_movies)
+
+
+def diversity(lists: Lists) -> float | None:
+    """Return the share of movies by which two lists differ on average (Zhou et al., PNAS 2010), None below two lists.
+
+    1 - Σ_m c_m (c_m - 1) / (n (n - 1) L), c_m the number of lists with movie m, L the average length.
+    """
+    n = len(lists)
+    if n < 2 or not len(lists.movies):
+        return None
+    counts = _shown(lists).astype(np.float64)
+    return float(1 - (counts * (counts - 1)).sum() / ((n - 1) * len(lists.movies)))
+
+
+def most_watched(watches: Acts) -> Ints:
+    """Return the movies that the most users watched, at most `N_TOP`; of equals those first named."""
+    viewers = np.bincount(np.unique(pairs(watches.users, watches.movies)) & 0xFFFFFFFF)
+    top = np.argsort(-viewers, kind="stable")[:N_TOP]
+    return top[viewers[top] > 0].astype(np.int32)
+
+
+def share_of(movies: Ints, lists: Lists) -> float | None:
+    """Return the share of places in lists that hold one of some movies, None without lists."""
+    if not len(lists.movies):
+        return None
+    is_one = np.zeros(1 + max(lists.movies.max(), movies.max(initial=0)), dtype=np.bool_)
+    is_one[movies] = True
+    return float(is_one[lists.movies].mean())
+
+
+def crowding(canary: Lists, stable: Lists) -> tuple[int, float, float]:
+    """Return the movie that rose most from stable's users to canary's, and the shares of users who were shown it first.
+
+    Canary's share comes first; -1 stands for no movie. Each user counts with their first list.
+    """
+    ours, theirs = _audience(canary), _audience(stable)
+    n = max(len(ours), len(theirs))
+    if not n:
+        return -1, 0.0, 0.0
+    ours, theirs = np.pad(ours, (0, n - len(ours))), np.pad(theirs, (0, n - len(theirs)))
+    movie = int((ours - theirs).argmax())
+    return movie, float(ours[movie]), float(theirs[movie])
+
+
+def _shown(lists: Lists) -> Times:
+    """Return in how many lists each movie stands that stands in any."""
+    counts = np.bincount(lists.movies)
+    return counts[counts > 0]
+
+
+def _audience(lists: Lists) -> Floats:
+    is_first = np.zeros(len(lists), dtype=np.bool_)
+    is_first[np.unique(lists.users, return_index=True)[1]] = True
+    shares: Floats = np.bincount(lists.where(is_first).movies) / max(int(is_first.sum()), 1)
+    return shares
+
+
+def _log_choices(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
