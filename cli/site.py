@@ -4,10 +4,11 @@ import asyncio
 import itertools
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, NamedTuple
 
 import aiohttp
@@ -79,13 +80,13 @@ class Answer(NamedTuple):
 
 @dataclass
 class Asked:
-    """How many answers of each status, rung, model and arm came, and how long each list took in milliseconds."""
+    """How many answers of each status, rung, model and arm came, and how long the latest lists took in milliseconds."""
 
     statuses: Counter[int] = field(default_factory=Counter)
     rungs: Counter[str] = field(default_factory=Counter)
     models: Counter[str] = field(default_factory=Counter)
     arms: Counter[str] = field(default_factory=Counter)
-    milliseconds: list[float] = field(default_factory=list)
+    milliseconds: deque[float] = field(default_factory=partial(deque, maxlen=100_000))
 
     def count(self, answer: Answer) -> None:
         """Take in one answer."""
