@@ -10,7 +10,7 @@ from shared.errors import MarqueeError
 
 STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "matrix")
 TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier")
-SERVING: Final = ("score", "start", "chain", "strangers")
+SERVING: Final = ("score", "start", "chain", "strangers", "visits")
 NAMES: Final = STREAM + TRAINERS + SERVING
 
 

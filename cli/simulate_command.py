@@ -77,14 +77,11 @@ def simulate(
     url = url or Machine.from_env().url("recommend")
     played = Played()
     with progress() as bars:
-        if history:
-            lines = _past(bars, crowd, history)
-            _write(bars, "the past into Kafka", lines, servers)
-            if patience and seconds != 0:
-                _wait_for_a_model(bars, url, user_of(lines[-1]) or b"", patience)
-        if spam_movie is not None:
-            lines = past.spam(population, spam_movie, spam_share, datetime.now(UTC))
-            _write(bars, "fake profiles into Kafka", lines, servers)
+        before = _past(bars, crowd, history) if history else []
+        spam = past.spam(population, spam_movie, spam_share, datetime.now(UTC)) if spam_movie is not None else []
+        _write(bars, before + spam, servers)
+        if before and patience and seconds != 0:
+            _wait_for_a_model(bars, url, user_of(before[-1]) or b"", patience)
         if seconds != 0:
             faults = Faults(skew_seconds=skew, late_share=late, repeated_share=repeated)
             played = _play(bars, crowd, url, servers, Pace(rate, seconds, speed), faults)
@@ -99,9 +96,10 @@ def _past(bars: Progress, crowd: Crowd, n_ratings: int) -> list[bytes]:
     return past.history(crowd, n_ratings, datetime.now(UTC), on_rating=lambda n: bars.update(task, completed=n))
 
 
-def _write(bars: Progress, what: str, lines: list[bytes], servers: str) -> None:
-    task = bars.add_task(what, total=len(lines))
-    replay(lines, servers, MOVIELOG, on_sent=lambda n: bars.update(task, completed=n))
+def _write(bars: Progress, lines: list[bytes], servers: str) -> None:
+    if lines:
+        task = bars.add_task("lines of the past into Kafka", total=len(lines))
+        replay(lines, servers, MOVIELOG, on_sent=lambda n: bars.update(task, completed=n))
 
 
 def _wait_for_a_model(bars: Progress, url: str, user: bytes, patience_seconds: float) -> None:
