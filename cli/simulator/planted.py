@@ -7,7 +7,10 @@ import numpy as np
 from shared.model import FactorModel
 
 
-def shuffled(model: FactorModel, seed: int) -> FactorModel:
-    """Return a model that takes every movie for another one: as sure as the model it was, and of no use."""
-    order = np.random.default_rng(seed).permutation(len(model.movies)).tolist()
-    return dataclasses.replace(model, movies=[model.movies[place] for place in order])
+def shuffled(model: FactorModel, seed: int, share: float = 1.0) -> FactorModel:
+    """Return a model that takes a share of the movies for one another: as sure as it was, and wrong about those."""
+    chance = np.random.default_rng(seed)
+    order = np.arange(len(model.movies))
+    mistaken = chance.choice(order, round(share * len(order)), replace=False)
+    order[mistaken] = chance.permutation(mistaken)
+    return dataclasses.replace(model, movies=[model.movies[place] for place in order.tolist()])

@@ -11,8 +11,9 @@ Whoever reads a list looks at its place k with the chance 1 / log2(k + 1), takes
 
 and stops there: the cascade model (Craswell, Zoeter, Taylor, Ramsey, WSDM 2008). So popular movies are taken more often
 than others, but less so than they are watched: many people merely never hear of the others. The constants are such
-that 10 to 15 % of the users take something of a popular list, 20 to 35 % of one that a model learnt to make for them,
-3 to 8 % of one of any movies.
+that users who have been there a dozen times take something of 10 to 15 % of lists of popular movies, 20 to 35 % of
+those that a model learnt to make for them, and 3 to 8 % of those that hold any movies. Newcomers, who have seen
+nothing of what is popular, take something of a quarter.
 """
 
 from collections.abc import Collection, Sequence
