@@ -35,7 +35,7 @@ ASK_SECONDS: Final = 15
 UNKNOWN_USERS: Final = [str(number) for number in range(900_001, 900_101)]
 SEED: Final = 7
 
-_PATIENCE_SECONDS: Final = 180
+PATIENCE_SECONDS: Final = 180
 
 
 def run(n_ratings: int) -> None:
@@ -153,15 +153,20 @@ class Demo:
         return summary.Example(user, likes, summary.recommended(self.machine.url("recommend"), user))
 
 
-def wait(done: Callable[[], bool], what: str, step: Callable[[], None]) -> None:
+def wait(
+    done: Callable[[], bool],
+    what: str,
+    step: Callable[[], None] = lambda: None,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> None:
     """Return once done. Raises: NotReady saying what did not come."""
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     while True:
         step()
         if done():
             return
         if time.monotonic() > deadline:
-            raise NotReady(f"waited {_PATIENCE_SECONDS} s for {what}; `marquee logs` may say why")
+            raise NotReady(f"waited {patience_seconds:g} s for {what}; `marquee logs` may say why")
         time.sleep(1)
 
 

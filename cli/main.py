@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import demo_command, machine_commands, model_commands, rollout_commands, stream_commands
+from cli import demo_command, machine_commands, model_commands, rollout_commands, simulate_command, stream_commands
 from cli.console import errors
 from shared.errors import MarqueeError
 
@@ -29,7 +29,14 @@ def version(
         raise typer.Exit
 
 
-for commands in (machine_commands, stream_commands, model_commands, rollout_commands, demo_command):
+for commands in (
+    machine_commands,
+    stream_commands,
+    model_commands,
+    rollout_commands,
+    simulate_command,
+    demo_command,
+):
     commands.register(app)
 
 

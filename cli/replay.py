@@ -41,37 +41,46 @@ def replay(
     Returns: how many lines Kafka has acknowledged. Raises: NotReady if it refuses one.
     """
     sent = 0
-    failed: list[BaseException] = []
-    try:
-        with _producer(bootstrap) as producer:
-            started = time.monotonic()
-            for line in lines:
-                producer.send(topic, value=line, key=user_of(line)).add_errback(failed.append)
-                sent += 1
-                if sent % _AT_ONCE == 0 or rate:
-                    if failed:
-                        break
-                    on_sent(sent)
-                if rate:
-                    time.sleep(max(0.0, started + sent / rate - time.monotonic()))
-            producer.flush(60)
-    except KafkaError as error:
-        raise NotReady(f"Kafka at {bootstrap} did not take line {sent + 1}: {error!r}") from error
-    if failed:
-        raise NotReady(f"Kafka at {bootstrap} did not take every line: {failed[0]!r}")
+    with writing(bootstrap, topic) as write:
+        started = time.monotonic()
+        for sent, line in enumerate(lines, 1):
+            write(line)
+            if sent % _AT_ONCE == 0 or rate:
+                on_sent(sent)
+            if rate:
+                time.sleep(max(0.0, started + sent / rate - time.monotonic()))
     on_sent(sent)
     return sent
 
 
 @contextmanager
-def _producer(bootstrap: str) -> Iterator[KafkaProducer]:
-    producer = KafkaProducer(
-        bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=131_072, bootstrap_timeout_ms=10_000
-    )
+def writing(bootstrap: str, topic: str) -> Iterator[Callable[[bytes], None]]:
+    """Give what sends a line, keyed by its user; at the end Kafka has acknowledged all of them.
+
+    Raises: NotReady, from the block too, once Kafka has refused a line.
+    """
+    failed: list[BaseException] = []
+
+    def check() -> None:
+        if failed:
+            raise NotReady(f"Kafka at {bootstrap} did not take every line: {failed[0]!r}")
+
+    def write(line: bytes) -> None:
+        check()
+        producer.send(topic, value=line, key=user_of(line)).add_errback(failed.append)
+
     try:
-        yield producer
-    finally:
-        producer.close(timeout=5)
+        producer = KafkaProducer(
+            bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=131_072, bootstrap_timeout_ms=10_000
+        )
+        try:
+            yield write
+            producer.flush(60)
+        finally:
+            producer.close(timeout=5)
+    except KafkaError as error:
+        raise NotReady(f"Kafka at {bootstrap} did not take every line: {error!r}") from error
+    check()
 
 
 def user_of(line: bytes) -> bytes | None:

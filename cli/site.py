@@ -4,10 +4,12 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from functools import partial
+from typing import Final, NamedTuple
 
 import aiohttp
 import pyarrow as pa
@@ -32,6 +34,11 @@ BAD_LINES: Final = (
 _BAD_EVERY: Final = 5_000
 _WATCH_EVERY: Final = 20
 _HOST: Final = "127.0.0.1"
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+
+RUNG: Final = "x-marquee-rung"
+MODEL: Final = "x-marquee-model"
+ARM: Final = "x-marquee-arm"
 
 
 def log_lines(ratings: pa.Table, first_row: int = 0, with_bad_lines: bool = True) -> Iterator[bytes]:
@@ -54,14 +61,40 @@ def log_lines(ratings: pa.Table, first_row: int = 0, with_bad_lines: bool = True
             yield next(bad)
 
 
+class Answer(NamedTuple):
+    """What came back: a list as text, or the text of an error; status 0 and the error's name where nothing came.
+
+    The names of headers are in lower case.
+    """
+
+    status: int
+    text: str
+    headers: Mapping[str, str]
+    milliseconds: float
+
+    @property
+    def movies(self) -> list[str]:
+        """The movies listed, best first; none if it is no list."""
+        return [movie for movie in self.text.split(",") if movie] if self.status == 200 else []
+
+
 @dataclass
 class Asked:
-    """What came back: how many of each status, rung and model, and how long each answer took in milliseconds."""
+    """How many answers of each status, rung, model and arm came, and how long the latest lists took in milliseconds."""
 
-    statuses: dict[int, int] = field(default_factory=dict)
-    rungs: dict[str, int] = field(default_factory=dict)
-    models: dict[str, int] = field(default_factory=dict)
-    milliseconds: list[float] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    rungs: Counter[str] = field(default_factory=Counter)
+    models: Counter[str] = field(default_factory=Counter)
+    arms: Counter[str] = field(default_factory=Counter)
+    milliseconds: deque[float] = field(default_factory=partial(deque, maxlen=100_000))
+
+    def count(self, answer: Answer) -> None:
+        """Take in one answer."""
+        self.statuses[answer.status] += 1
+        if answer.status == 200:
+            self.milliseconds.append(answer.milliseconds)
+            for counts, name in ((self.rungs, RUNG), (self.models, MODEL), (self.arms, ARM)):
+                counts[answer.headers.get(name, "unknown")] += 1
 
 
 async def ask(
@@ -76,43 +109,43 @@ async def ask(
     """Ask for random users' recommendations, `rate` times a second, and log each answer as the site does."""
     asked = Asked()
     chance = random.Random(seed)
+
+    async def one(user: str) -> None:
+        answer = await answer_of(http, url, user)
+        asked.count(answer)
+        producer.send(MOVIELOG, value=request_line(datetime.now(UTC), user, answer), key=user.encode())
+        on_answer()
+
     async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
         started = time.monotonic()
         for number in range(int(rate * seconds)):
             await asyncio.sleep(max(0.0, started + number / rate - time.monotonic()))
-            group.create_task(_one(http, url, chance.choice(users), producer, asked, on_answer))
+            group.create_task(one(chance.choice(users)))
     return asked
 
 
-async def _one(
-    http: aiohttp.ClientSession,
-    url: str,
-    user: str,
-    producer: KafkaProducer,
-    asked: Asked,
-    on_answer: Callable[[], None],
-) -> None:
+async def answer_of(http: aiohttp.ClientSession, url: str, user: str) -> Answer:
+    """Ask for one user's recommendations."""
     started = time.perf_counter()
     try:
-        async with http.get(f"{url}/recommend/{user}", timeout=aiohttp.ClientTimeout(total=5)) as answer:
-            movies = (await answer.text()).strip()
-            status, headers = answer.status, answer.headers
+        async with http.get(f"{url}/recommend/{user}", timeout=_TIMEOUT) as response:
+            text = (await response.text(errors="replace")).strip()
+            status, headers = response.status, {name.lower(): value for name, value in response.headers.items()}
     except (aiohttp.ClientError, TimeoutError) as error:
-        status, headers, movies = 0, {}, type(error).__name__  # type: ignore[assignment]
-    took = (time.perf_counter() - started) * 1000
-    asked.statuses[status] = asked.statuses.get(status, 0) + 1
-    if status == 200:
-        asked.milliseconds.append(took)
-        for counts, name in ((asked.rungs, "x-marquee-rung"), (asked.models, "x-marquee-model")):
-            counts[headers[name]] = counts.get(headers[name], 0) + 1
-    line = _request_line(datetime.now(UTC), user, status, movies, took)
-    producer.send(MOVIELOG, value=line.encode(), key=user.encode())
-    on_answer()
+        status, headers, text = 0, {}, type(error).__name__
+    return Answer(status, text, headers, (time.perf_counter() - started) * 1000)
 
 
-def _request_line(now: datetime, user: str, status: int, movies: str, took: float) -> str:
-    listed = movies.replace(",", ", ")
-    return (
-        f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d},{user},recommendation request {_HOST}, "
-        f"status {status}, result: {listed}, {took:.0f} ms"
+def request_line(now: datetime, user: str, answer: Answer) -> bytes:
+    """Return what the site logs when it has asked for recommendations."""
+    listed = ", ".join(answer.movies) or " ".join(answer.text.split())
+    return line(
+        now,
+        user,
+        f"recommendation request {_HOST}, status {answer.status}, result: {listed}, {answer.milliseconds:.0f} ms",
     )
+
+
+def line(now: datetime, user: str, what: str) -> bytes:
+    """Return a line of the log, its time in milliseconds."""
+    return f"{now:%Y-%m-%dT%H:%M:%S}.{now.microsecond // 1000:03d},{user},{what}".encode()
