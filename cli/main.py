@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from cli import demo_command, machine_commands, model_commands, rollout_commands, simulate_command, stream_commands
+from cli import (
+    demo_command,
+    drill_command,
+    machine_commands,
+    model_commands,
+    rollout_commands,
+    simulate_command,
+    stream_commands,
+)
 from cli.console import errors
 from shared.errors import MarqueeError
 
@@ -36,6 +44,7 @@ for commands in (
     rollout_commands,
     simulate_command,
     demo_command,
+    drill_command,
 ):
     commands.register(app)
 

@@ -1,0 +1,152 @@
+"""The acts of a drill: what is done, and what must come of it."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from cli.drill.stage import SERVICE, SPAM_SHARE, Stage
+from cli.simulator import past
+from cli.simulator.planted import shuffled
+from functions.rollout.core import order
+from shared import rollout
+from shared.errors import MarqueeError
+from shared.rollout import Change
+
+_LIVE_SECONDS: Final = 150.0
+_DEPLOYED_SECONDS: Final = 60.0
+_JUDGED_SECONDS: Final = 120.0
+_SILENT_SECONDS: Final = 25.0
+_NEW_SEED: Final = 11
+
+
+@dataclass(frozen=True)
+class Played:
+    """What came of an act: the changes of the service meanwhile, and what went wrong, empty if nothing did."""
+
+    title: str
+    expected: str
+    started_at: datetime
+    seconds: float
+    changes: Sequence[Change] = field(default_factory=list)
+    wrong: str = ""
+
+
+@dataclass(frozen=True)
+class Act:
+    """Something to play; `play` returns what went wrong."""
+
+    title: str
+    expected: str
+    play: Callable[[Stage], str]
+
+    def on(self, stage: Stage) -> Played:
+        """Play it; whatever else fails is what went wrong, and answers other than lists are, in any act."""
+        started_at, began, before = datetime.now(UTC), time.monotonic(), stage.state.number
+        bad_before = bad_answers(stage)
+        try:
+            wrong = self.play(stage)
+        except MarqueeError as error:
+            wrong = str(error)
+        bad = bad_answers(stage) - bad_before
+        if bad:
+            wrong = f"{wrong}; {bad} requests got no list".removeprefix("; ")
+        seconds = time.monotonic() - began
+        return Played(self.title, self.expected, started_at, seconds, stage.changes_since(before), wrong)
+
+
+def bad_answers(stage: Stage) -> int:
+    """Return how many requests got something else than a list so far."""
+    return sum(count for status, count in stage.crowds.played.asked.statuses.items() if status != 200)
+
+
+def go_live(stage: Stage) -> str:
+    """The first models are trained on a short past, and there is nothing to compare them with."""
+    stage.write(stage.histories["first"])
+    stage.wait(stage.all_live, "two live models", _LIVE_SECONDS)
+    return ""
+
+
+def improve(stage: Stage) -> str:
+    """Three times the data make a better model: users must show it, and then get it."""
+    before = stage.state
+    stage.write(stage.histories["more"])
+    return _ends(stage, before.number, "promoted")
+
+
+def spoil(stage: Stage) -> str:
+    """A model that takes every movie for another passes a gate that nobody looked through."""
+    before = stage.state
+    stage.release("planted-bad", shuffled(stage.stable_model(), _NEW_SEED))
+    return _ends(stage, before.number, "rolled_back") or _is_judged(stage, before.number)
+
+
+def attack(stage: Stage) -> str:
+    """Fake profiles push a movie that few watch, and the next model learns from them."""
+    before = stage.state
+    people = stage.crowd.population
+    movie = people.movies[int(people.popularity.argmin())]
+    stage.write(stage.histories["beside spam"] + past.spam(people, movie, SPAM_SHARE, datetime.now(UTC)))
+    return _ends(stage, before.number, "rolled_back")
+
+
+def die(stage: Stage) -> str:
+    """The canary's processes are killed again and again: its users get other models' lists, and then other models."""
+    before = stage.state
+    stage.release("planted-mortal", stage.stable_model())
+    stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
+    canary = stage.state.canary
+    assert canary
+    deadline = time.monotonic() + _JUDGED_SECONDS
+    while stage.state.name == "canary" and time.monotonic() < deadline:
+        for name in stage.processes(canary.release.revision):
+            stage.stack.kill(name)
+        time.sleep(1)
+    return _ends(stage, before.number, "rolled_back")
+
+
+def fall_silent(stage: Stage) -> str:
+    """The site's log stops while a canary serves: nobody knows what users do, so nothing may follow from it."""
+    stage.release("planted-unknown", stage.stable_model())
+    stage.crowds.silent.set()
+    try:
+        stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
+        number = stage.state.number
+        time.sleep(_SILENT_SECONDS)
+        moved = [change.what for change in stage.changes_since(number)]
+    finally:
+        stage.crowds.silent.clear()
+    now = stage.deps.now_us()
+    rollout.update(
+        stage.deps.channels, SERVICE, lambda state: order(state, "rollback", "drill", "the drill is over", now)
+    )
+    return f"it was not held: {', '.join(moved)}" if moved else ""
+
+
+ACTS: Final = (
+    Act("the first models go live", "both live, without a canary", go_live),
+    Act("a better model", "promoted, as users watch more of what it recommends, or no less", improve),
+    Act("a bad model passes the gate", "rolled back, as users watch less", spoil),
+    Act("a spam attack", "not promoted: its lists are not what they were", attack),
+    Act("the canary dies", "rolled back, as other models answer its users", die),
+    Act("the verdict's data go missing", "held: no verdict without data", fall_silent),
+)
+
+
+def _ends(stage: Stage, number: int, wanted: str) -> str:
+    """Wait for the next canary's end, and return what is wrong with it."""
+    ends = {"promoted", "rolled_back"}
+
+    def ended() -> list[str]:
+        return [change.what for change in stage.changes_since(number) if change.what in ends]
+
+    stage.wait(lambda: bool(ended()), "an end of the canary", _JUDGED_SECONDS)
+    found = ended()[0]
+    return "" if found == wanted else f"it was {found.replace('_', ' ')}"
+
+
+def _is_judged(stage: Stage, number: int) -> str:
+    """Return what is wrong unless a stored decision was the reason."""
+    ends = [change for change in stage.changes_since(number) if change.what == "rolled_back"]
+    return "" if ends and ends[0].evidence else "no stored decision was the reason"

@@ -1,0 +1,188 @@
+"""What a drill plays on: a whole Marquee on this machine, and a crowd that uses it all the while."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from cli.demo import DATA
+from cli.ratings import read_titles
+from cli.replay import replay, writing
+from cli.simulator import past
+from cli.simulator.crowd import Crowd
+from cli.simulator.driver import Pace, Played, drive
+from cli.simulator.population import Population
+from infra.local.machine import Machine
+from infra.local.serving import state as serving
+from infra.local.stack import Stack
+from shared import bootstrap, keys, rollout
+from shared.decision import Decision
+from shared.errors import NotReady
+from shared.events import ALGORITHMS, MOVIELOG, ModelEvaluated
+from shared.model import FactorModel
+from shared.rollout import Change, State
+
+SERVICE: Final = "score-svd"
+N_MOVIES: Final = 1_000
+N_USERS: Final = 6_000
+FIRST_RATINGS: Final = 15_000
+MORE_RATINGS: Final = 30_000
+SPAM_RATINGS: Final = 6_000
+SPAM_SHARE: Final = 0.05
+
+SETTINGS: Final = {
+    "MIN_NEW_RATINGS": "9000",
+    "SCORE_SVD_WEIGHT": "100",  # all users to one algorithm, so that a drill's minutes have enough of them
+    "CANARY_STEPS": "50",
+    "CANARY_STEP_SECONDS": "5",
+    "UNREADY_SECONDS": "10",
+    "ONLINE_WINDOW_MINUTES": "0.2",
+    "VERDICT_MARGIN": "0.05",
+    "VERDICT_MIN_USERS": "300",
+}
+"""A release in minutes instead of days: one step, short windows, and a margin that few users can tell."""
+
+_SPEED: Final = 1200.0
+_LOOK_SECONDS: Final = 0.5
+
+
+@dataclass
+class Crowds:
+    """The crowd in front of the site, in a thread of its own; while it is `silent` none of its lines reaches the log."""
+
+    crowd: Crowd
+    url: str
+    servers: str
+    rate: float
+    played: Played = field(default_factory=Played)
+    silent: threading.Event = field(default_factory=threading.Event)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    @contextmanager
+    def playing(self) -> Iterator[None]:
+        """Let it use the site for the length of a block."""
+        thread = threading.Thread(target=self._run, name="crowd")
+        thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _run(self) -> None:
+        with writing(self.servers, MOVIELOG) as write:
+
+            def log(line: bytes) -> None:
+                if not self.silent.is_set():
+                    write(line)
+
+            def count(played: Played) -> None:
+                self.played = played
+
+            asyncio.run(
+                drive(
+                    self.crowd,
+                    self.url,
+                    log,
+                    Pace(self.rate, None, _SPEED),
+                    is_stopped=self._stop.is_set,
+                    on_visit=count,
+                )
+            )
+
+
+@dataclass
+class Stage:
+    """The machine and the crowd, and what acts need to do and to see."""
+
+    stack: Stack
+    crowd: Crowd
+    rate: float
+
+    def __post_init__(self) -> None:
+        self.machine: Machine = self.stack.machine
+        self.environment = self.stack.environment
+        self.deps = bootstrap.build("drill", self.environment, writes=False)
+        url, servers = self.machine.url("recommend"), self.environment["KAFKA_BOOTSTRAP"]
+        self.crowds = Crowds(self.crowd, url, servers, self.rate)
+        self.histories = {name: past.history(self.crowd, n, datetime.now(UTC)) for name, n in _HISTORIES.items()}
+
+    @property
+    def state(self) -> State:
+        """Where the models of the service stand."""
+        return rollout.read(SERVICE, self.deps.channels.get(SERVICE))
+
+    def all_live(self) -> bool:
+        """Say whether every algorithm has a model that is live."""
+        services = [keys.score_service(algorithm) for algorithm in ALGORITHMS]
+        return all(rollout.read(name, self.deps.channels.get(name)).stable for name in services)
+
+    def write(self, lines: list[bytes]) -> None:
+        """Put lines into the site's log."""
+        replay(lines, self.environment["KAFKA_BOOTSTRAP"], MOVIELOG)
+
+    def changes_since(self, number: int) -> list[Change]:
+        """Return what changed after a change."""
+        return [change for change in self.state.log if change.number > number]
+
+    def wait(self, done: Callable[[], bool], what: str, seconds: float) -> None:
+        """Return once done. Raises: NotReady saying what did not come."""
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                raise NotReady(f"waited {seconds:.0f} s for {what}")
+            time.sleep(_LOOK_SECONDS)
+
+    def stable_model(self) -> FactorModel:
+        """Return the model that is live."""
+        assert self.state.stable
+        return FactorModel.from_files(self.deps.artifacts.get(self._stable_key()).files)
+
+    def release(self, model_version: str, model: FactorModel) -> None:
+        """Store a model and say that it passed the offline gate, which nobody looked through."""
+        deps = self.deps
+        made_from = deps.artifacts.manifest(self._stable_key()).made_from
+        lake_version = self.state.lake_version
+        facts = {"id": model_version, "lake_version": lake_version}
+        manifest = deps.manifest(kind="model", made_from=made_from, **facts)
+        deps.artifacts.put(keys.model("svd", model_version), model.to_files(), manifest)
+        passed = deps.manifest(kind="report", metrics={"accepted": True, "reason": "the gate was broken"}, **facts)
+        deps.artifacts.put(keys.report("svd", model_version), {}, passed)
+        deps.publisher.publish(ModelEvaluated("svd", model_version, True, "the gate was broken", None))
+
+    def processes(self, revision: str) -> list[str]:
+        """Return the names of the processes of a revision."""
+        service = serving.load(self.machine)[SERVICE]
+        found = service.revision(revision)
+        return [serving.process_name(service, number) for number in found.processes] if found else []
+
+    def decisions(self) -> list[Decision]:
+        """Return every decision about the service, in order."""
+        found = self.deps.objects.keys(f"decisions/{SERVICE}/")
+        decisions = [Decision.from_bytes(self.deps.objects.get(key).data) for key in found]
+        return sorted(decisions, key=lambda decision: decision.number)
+
+    def _stable_key(self) -> str:
+        stable = self.state.stable
+        assert stable
+        return keys.model("svd", stable.model_version)
+
+
+_HISTORIES: Final = {"first": FIRST_RATINGS, "more": MORE_RATINGS, "beside spam": SPAM_RATINGS}
+
+
+def crowd(seed: int) -> Crowd:
+    """Return people with tastes for the sample's movies."""
+    movies = list(islice(read_titles(DATA / "movies.csv.gz"), N_MOVIES))
+    return Crowd(Population(seed, movies, N_USERS))
+
+
+def machine(folder: Path) -> Machine:
+    """Return a machine in a folder, on the ports that the environment names."""
+    return Machine(folder, Machine.from_env().port_offset)
