@@ -66,11 +66,11 @@ def draw(acts: Sequence[Played], log: Sequence[Change], decisions: Sequence[Deci
         _sequence(below, [decision for decision in decisions if decision.model_version == model])
     below.axhline(0, color="black", linewidth=0.8)
     below.set(ylabel="users who watch, canary - stable, points", ylim=(-40, 40))
-    below.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S", tz=UTC))
+    below.xaxis.set_major_formatter(dates.DateFormatter("%H:%M:%S", tz=UTC))  # type: ignore[no-untyped-call]
     for number, act in enumerate(acts):
         for axes in (above, below):
-            axes.axvline(act.started_at, color="black", alpha=0.2)  # type: ignore[arg-type]
-        above.text(act.started_at, 108, f" {number + 1}", fontsize=9)  # type: ignore[arg-type]
+            axes.axvline(act.started_at, color="black", alpha=0.2)
+        above.text(act.started_at, 108, f" {number + 1}", fontsize=9)
     for axes in (above, below):
         axes.grid(alpha=0.3)
     return figure
@@ -81,15 +81,14 @@ def _sequence(axes: Axes, decisions: Sequence[Decision]) -> None:
     effects = [decision.evidence["verdict"]["effect"] for decision in decisions]
     times = [_moment(decision.decided_at) for decision in decisions]
     lower, upper = ([100 * effect[side] for effect in effects] for side in ("lower", "upper"))
-    axes.fill_between(times, lower, upper, alpha=0.2, step="post", color="tab:blue")  # type: ignore[arg-type]
+    axes.fill_between(times, lower, upper, alpha=0.2, step="post", color="tab:blue")
     for verdict, colour in _COLOURS.items():
-        dots = [
+        shown = [
             (time, 100 * effect["estimate"])
             for time, effect, decision in zip(times, effects, decisions, strict=True)
             if decision.verdict == verdict and effect["estimate"] is not None
         ]
-        if dots:
-            axes.scatter(*zip(*dots, strict=True), s=14, color=colour)
+        axes.plot([time for time, _ in shown], [points for _, points in shown], ".", color=colour)
 
 
 def _story(act: Played) -> str:

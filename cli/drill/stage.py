@@ -54,7 +54,7 @@ _LOOK_SECONDS: Final = 0.5
 
 @dataclass
 class Crowds:
-    """The crowd in front of the site, in a thread of its own; while it is `silent` none of its lines reaches the log."""
+    """The crowd in front of the site, in a thread of its own; while it is `silent` its lines do not reach the log."""
 
     crowd: Crowd
     url: str
