@@ -4,7 +4,7 @@ import io
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -79,7 +79,7 @@ def draw(acts: Sequence[Played], log: Sequence[Change], decisions: Sequence[Deci
 def _sequence(axes: Axes, decisions: Sequence[Decision]) -> None:
     """Draw the bounds of one canary's difference, and its verdicts as dots."""
     effects = [decision.evidence["verdict"]["effect"] for decision in decisions]
-    times = [_moment(decision.decided_at) for decision in decisions]
+    times: list[Any] = [_moment(decision.decided_at) for decision in decisions]
     lower, upper = ([100 * effect[side] for effect in effects] for side in ("lower", "upper"))
     axes.fill_between(times, lower, upper, alpha=0.2, step="post", color="tab:blue")
     for verdict, colour in _COLOURS.items():
