@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from math import log
 from typing import Final, NamedTuple
 
-from cli.simulator.population import Chance, Population
+from cli.simulator.chance import Chance, of_visit
+from cli.simulator.population import Population
 
 RATES: Final = 0.8
 """The share of those who watched who also rate."""
@@ -58,7 +59,7 @@ class Crowd:
         while self._left < people.oldest(moment):
             self._seen.pop(self._left, None)
             self._left += 1
-        chance = people.chance(moment)
+        chance = of_visit(people.seed, moment)
         user = people.visitor(moment, chance.who)
         is_new = user not in self._seen
         self._seen.setdefault(user, set())

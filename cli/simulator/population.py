@@ -13,7 +13,7 @@ and stops there: the cascade model (Craswell, Zoeter, Taylor, Ramsey, WSDM 2008)
 than others, but less so than they are watched: many people merely never hear of the others. The constants are such
 that users who have been there a dozen times take something of 10 to 15 % of lists of popular movies, 20 to 35 % of
 those that a model learnt to make for them, and 3 to 8 % of those that hold any movies. Newcomers, who have seen
-nothing of what is popular, take something of a quarter.
+nothing of what is popular, take something of a quarter or more.
 """
 
 from collections.abc import Collection, Sequence
@@ -24,10 +24,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cli.simulator.chance import MOVIES, USERS, Floats, about
 from shared.errors import BadInput
 from shared.lines import is_movie_id
-
-Floats = NDArray[np.float64]
 
 _ZIPF: Final = 0.8
 _ZIPF_OF_LISTS: Final = 0.4
@@ -41,22 +40,6 @@ _RATING_SPREAD: Final = 0.3  # of users' and of movies' biases
 _RATING_NOISE: Final = 0.5
 
 _MINUTES: Final = (70, 160)
-_MOVIES, _USERS, _MOMENTS = range(3)  # streams of chance
-_N_FREE_CHOICES: Final = 8
-
-
-class Chance(NamedTuple):
-    """All that chance has to say about one visit: numbers from 0 to 1, and noise, which is standard normal."""
-
-    who: float
-    takes: float
-    rates: float
-    stays: float
-    pause: float
-    late: float
-    repeated: float
-    wishes: Floats
-    noise: float
 
 
 class Person(NamedTuple):
@@ -101,30 +84,23 @@ class Population:
     @cached_property
     def tastes(self) -> Floats:
         """q_i, the taste of each movie, shape (n_movies, n_factors)."""
-        return self._chance(_MOVIES, 0).standard_normal((len(self.movies), self.n_factors))
+        return about(self.seed, MOVIES, 0).standard_normal((len(self.movies), self.n_factors))
 
     @cached_property
     def popularity(self) -> Floats:
         """log s_i of each movie, 0 for the most popular, shape (n_movies,)."""
-        ranks = self._chance(_MOVIES, 1).permutation(len(self.movies)) + 1
+        ranks = about(self.seed, MOVIES, 1).permutation(len(self.movies)) + 1
         return -np.log(ranks.astype(np.float64))
 
     @cached_property
     def quality(self) -> Floats:
         """How far the ratings of each movie lie above those of others, shape (n_movies,)."""
-        return self._chance(_MOVIES, 2).normal(0, _RATING_SPREAD, len(self.movies))
+        return about(self.seed, MOVIES, 2).normal(0, _RATING_SPREAD, len(self.movies))
 
     @cached_property
     def minutes(self) -> NDArray[np.int64]:
         """The length of each movie in minutes, shape (n_movies,)."""
-        return self._chance(_MOVIES, 3).integers(*_MINUTES, len(self.movies))
-
-    def chance(self, moment: int) -> Chance:
-        """Return what chance says about a visit."""
-        chance = self._chance(_MOMENTS, moment)
-        who, takes, rates, stays, pause, late, repeated = chance.random(7).tolist()
-        wishes, noise = chance.random(_N_FREE_CHOICES), chance.standard_normal()
-        return Chance(who, takes, rates, stays, pause, late, repeated, wishes, noise)
+        return about(self.seed, MOVIES, 3).integers(*_MINUTES, len(self.movies))
 
     def oldest(self, moment: int) -> int:
         """Return the lowest user who has not left."""
@@ -136,7 +112,7 @@ class Population:
 
     def person(self, user: int, moment: int) -> Person:
         """Return a user as they are at a moment."""
-        chance = self._chance(_USERS, user)
+        chance = about(self.seed, USERS, user)
         now, later = chance.normal(0, self.n_factors**-0.5, (2, self.n_factors))
         angle = self.drift * moment / self.n_users
         return Person(np.cos(angle) * now + np.sin(angle) * later, chance.normal(0, _RATING_SPREAD))
@@ -173,10 +149,6 @@ class Population:
     def usual_rating(self, place: int) -> float:
         """Return how the average person who watches a movie rates it."""
         return scale(_MEAN_RATING + float(self.quality[place]))
-
-    def _chance(self, stream: int, number: int) -> np.random.Generator:
-        """Return the chance of one thing, the same whatever was asked before (Philox is counted, not stepped)."""
-        return np.random.Generator(np.random.Philox(key=self.seed, counter=[0, number, 0, stream]))
 
 
 def scale(rating: float) -> float:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cli.simulator.chance import of_visit
 from cli.simulator.population import Population, numbered
 from shared.errors import BadInput
 
@@ -17,11 +18,20 @@ def best(person, n=20):
 def test_the_same_seed_makes_the_same_people_in_whatever_order_they_are_asked_for():
     """Nothing that was drawn before has a say in what is drawn next; another seed makes others."""
     again = Population(seed=1, movies=numbered(500), n_users=300)
-    assert again.chance(9)[:7] == PEOPLE.chance(9)[:7]
     backwards = [again.person(user, 0).bias for user in reversed(USERS)]
     assert backwards[::-1] == [PEOPLE.person(user, 0).bias for user in USERS]
     assert (again.tastes == PEOPLE.tastes).all()
     assert Population(seed=2, movies=numbered(500)).person(1, 0).bias != PEOPLE.person(1, 0).bias
+
+
+def test_every_visit_has_a_chance_of_its_own():
+    """The same for the same seed; numbers from 0 to 1, and normal noise."""
+    visits = [of_visit(1, moment) for moment in range(2_000)]
+    assert visits[9][:7] == of_visit(1, 9)[:7] != of_visit(2, 9)[:7]
+    numbers = np.array([[*visit[:7], *visit.wishes] for visit in visits])
+    assert numbers.mean(axis=0) == pytest.approx(0.5, abs=0.03)
+    assert len(np.unique(numbers)) == numbers.size
+    assert np.std([visit.noise for visit in visits]) == pytest.approx(1, abs=0.06)
 
 
 def test_affinities_are_standard_normal_over_all_pairs():
