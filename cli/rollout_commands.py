@@ -99,8 +99,9 @@ def _order(service: str, command: Command, who: str, why: str) -> None:
         raise BadInput("--why is empty: whoever reads it later wants to know")
     deps = bootstrap.build("rollout-order", environment(), writes=False)
     who, now = who or _user(), deps.now_us()
+    number = rollout.read(service, deps.channels.get(service)).number
     state = rollout.update(deps.channels, service, lambda before: order(before, command, who, why, now))
-    news = [each for each in state.log if each.at == now]
+    news = [each for each in state.log if each.number > number and each.who == who]
     for each in news:
         out.print(f"{service}: {each.what.replace('_', ' ')} {each.model_version}", highlight=False, markup=False)
     if news:

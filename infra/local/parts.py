@@ -9,7 +9,15 @@ from typing import Final
 from infra.local.machine import KAFKA_JARS, ROOT, Machine
 from infra.local.serving import state
 
-_FUNCTIONS: Final = ("ingest", "fold_lake", "build_matrix", "train", "evaluate_offline")
+_FUNCTIONS: Final = (
+    "ingest",
+    "fold_lake",
+    "build_matrix",
+    "train",
+    "evaluate_offline",
+    "evaluate_online",
+    "rollout",
+)
 _RECOMMENDS: Final = ("recommend-1", "recommend-2")
 
 
@@ -36,18 +44,19 @@ def parts(machine: Machine) -> list[Part]:
     """
     sources = str(ROOT / "infra/local/sources.yaml")
     addresses = {f"{name.upper()}_URL": machine.url(name) for name in _FUNCTIONS}
+    router = {"ROUTER": "envoy", "ROUTER_URL": machine.url("envoy-admin")}
     routes = {
+        **router,
         "SCORE_SVD_URL": machine.url("score-svd"),
         "SCORE_SVDPP_URL": machine.url("score-svdpp"),
-        "ROUTER": "envoy",
-        "ROUTER_URL": machine.url("envoy-admin"),
         "POPULAR_FILE": str(machine.data / "popular.json"),
     }
+    told = {"rollout": {**router, "KUBERNETES_URL": machine.url("serving")}}
     return [
         _kafka(machine),
         _s3(machine),
         _envoy(machine),
-        *(_function(machine, name, name, f"{name.replace('_', '-')}-00001") for name in _FUNCTIONS),
+        *(_function(machine, name, name, f"{name.replace('_', '-')}-00001", told.get(name, {})) for name in _FUNCTIONS),
         *_scores(machine),
         *(_function(machine, name, "recommend", "recommend-00001", routes) for name in _RECOMMENDS),
         Part(
