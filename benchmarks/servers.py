@@ -13,10 +13,15 @@ from shared.errors import BadInput
 _HOME: Final = ROOT / ".marquee/peers"
 
 
+def python_of(name: str) -> str:
+    """Return the Python of a peer's virtual environment. Raises: BadInput if it cannot be installed."""
+    return str(_environment(name) / "bin/python")
+
+
 def kserve(folder: Path) -> Process:
     """Return KServe's Python model server with the model in a folder; it answers POST /v1/models/top:predict."""
     port = free_port()
-    command = [str(_environment("kserve") / "bin/python"), str(PEERS / "kserve_top.py"), str(folder), str(port)]
+    command = [python_of("kserve"), str(PEERS / "kserve_top.py"), str(folder), str(port)]
     return Process(command, _told(), f"http://127.0.0.1:{port}/v1/models/top")
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from functions.evaluate_online import core, variety
 from functions.evaluate_online.behaviour import Behaviour
 from functions.evaluate_online.guardrails import Level
-from functions.evaluate_online.lists import Bools, Floats, Ints, Lists
+from functions.evaluate_online.lists import Bools, Floats, Ints, Lists, Requests, Times
 from functions.evaluate_online.sequence import Arm, Stratum
 from shared.accuracy import rmse
 from shared.model import FactorModel, places
@@ -35,13 +35,18 @@ class OneArm:
     def lists(self) -> Lists:
         """The lists of its users that it was asked for."""
         lists = self.behaviour.lists
-        return lists.where(self.behaviour.are_of(self.name, lists) & lists.are("arm", self.name))
+        return lists.take(self.behaviour.are_of(self.name, lists) & (lists.arms == lists.number(self.name)))
+
+    @cached_property
+    def shown(self) -> Times:
+        """In how many of its lists each movie stands that stands in any."""
+        return variety.shown(self.lists)
 
     @cached_property
     def seen(self) -> Lists:
         """The lists that its users got, from it or another."""
         lists = self.behaviour.lists
-        return lists.where(self.behaviour.are_of(self.name, lists) & self.behaviour.came)
+        return lists.take(self.behaviour.are_of(self.name, lists) & self.behaviour.came)
 
     @cached_property
     def outcomes(self) -> core.Outcomes:
@@ -49,10 +54,10 @@ class OneArm:
         return core.outcomes(self.seen, self.behaviour.watches, self.window, self.behaviour.until)
 
     @cached_property
-    def requests(self) -> Lists:
+    def requests(self) -> Requests:
         """What the site got for its users, errors too."""
         requests = self.behaviour.requests
-        return requests.where(self.behaviour.are_of(self.name, requests))
+        return requests.take(self.behaviour.are_of(self.name, requests))
 
     @property
     def hits(self) -> Arm:
@@ -62,7 +67,7 @@ class OneArm:
     @property
     def fallbacks(self) -> Arm:
         """The share of lists that the arm's own revision did not make: another model did, or they are the popular."""
-        return _sums(core.averages(self.lists.users, ~self.lists.are("revision", self.revision)))
+        return _sums(core.averages(self.lists.users, self.lists.revisions != self.lists.number(self.revision)))
 
     @property
     def errors(self) -> Arm:
@@ -89,9 +94,9 @@ class OneArm:
             "raters_of_recommended": len(liked),
             "rmse": error,
             "predicted_ratings": n_predicted,
-            "movies": len(np.unique(lists.movies)),
+            "movies": len(self.shown),
             "popular_share": variety.share_of(self.behaviour.top, lists),
-            "diversity": variety.diversity(lists),
+            "diversity": variety.diversity(self.shown, len(lists)),
             "fallback_share": _share(self.fallbacks),
             "error_share": _share(self.errors),
             "p99_ms": _p99(lists),
@@ -101,7 +106,7 @@ class OneArm:
     def _prediction_error(self, model: FactorModel | None) -> tuple[float | None, int]:
         """Return the model's error on what the arm's users rated since, and on how many ratings."""
         ratings, ids = self.behaviour.ratings, self.behaviour.ids
-        ratings = ratings.where(np.isin(ratings.users, self.lists.users))
+        ratings = ratings.take(np.isin(ratings.users, self.lists.users))
         if model is None or not len(ratings):
             return None, 0
         rows = _rows(ratings.users, ids.users.texts, model.user_index)
@@ -135,7 +140,9 @@ def levels(canary: OneArm, stable: OneArm) -> Mapping[str, Level]:
         return {}
     _, ours, theirs = variety.crowding(canary.lists, stable.lists)
     return {
-        "coverage": Level(variety.coverage(canary.lists, n_lists), variety.coverage(stable.lists, n_lists)),
+        "coverage": Level(
+            *(variety.coverage(arm.shown, len(arm.lists), n_lists) for arm in (canary, stable)),
+        ),
         "audience of one movie": Level(ours, max(theirs, _LEAST_AUDIENCE)),
     }
 
@@ -159,5 +166,5 @@ def _share(arm: Arm) -> float | None:
     return round(arm.total / arm.n_users, 6) if arm.n_users else None
 
 
-def _p99(lists: Lists) -> float | None:
-    return float(np.percentile(lists.milliseconds, 99)) if len(lists) else None
+def _p99(requests: Requests) -> float | None:
+    return float(np.percentile(requests.milliseconds, 99)) if len(requests) else None

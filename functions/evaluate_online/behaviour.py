@@ -7,7 +7,7 @@ import numpy as np
 
 from functions.evaluate_online import site, variety
 from functions.evaluate_online.gather import Ids
-from functions.evaluate_online.lists import MINUTE_US, Acts, Bools, Ints, Lists
+from functions.evaluate_online.lists import MINUTE_US, Acts, Bools, Ints, Lists, Requests
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Behaviour:
 
     ids: Ids
     lists: Lists
-    requests: Lists
+    requests: Requests
     watches: Acts
     ratings: Acts
     until: int
@@ -27,7 +27,7 @@ class Behaviour:
     @cached_property
     def came(self) -> Bools:
         """Which of the lists the site got."""
-        return site.came(self.lists, self.requests.where(~self.requests.failed), self.until)
+        return site.came(self.lists, self.requests.take(~self.requests.failed), self.until)
 
     @cached_property
     def dealt(self) -> Ints:
@@ -38,13 +38,12 @@ class Behaviour:
         """
         users, first = np.unique(self.lists.users, return_index=True)
         arm_of = np.full(len(self.ids.users.texts), -1, dtype=np.int32)
-        arm_of[users] = self.lists.labels["arm"][first]
+        arm_of[users] = self.lists.arms[first]
         return arm_of
 
-    def are_of(self, arm: str, lists: Lists) -> Bools:
-        """Return which lists are of users of an arm."""
-        names = self.lists.texts["arm"]
-        found: Bools = self.dealt[lists.users] == (names.index(arm) if arm in names else -2)
+    def are_of(self, arm: str, requests: Requests) -> Bools:
+        """Return which requests, or lists, are of users of an arm."""
+        found: Bools = self.dealt[requests.users] == self.lists.number(arm)
         return found
 
     @cached_property
@@ -54,7 +53,7 @@ class Behaviour:
 
     def between(self, since: int, until: int) -> "Behaviour":
         """Return what came of the lists from a moment on, and before another."""
-        ratings = self.ratings.where(self.ratings.times >= since)
+        ratings = self.ratings.take(self.ratings.times >= since)
         lists = self.lists.between(since, until)
         requests = self.requests.between(since - MINUTE_US, until + MINUTE_US)  # clocks are compared to the second
         return Behaviour(self.ids, lists, requests, self.watches, ratings, self.until)

@@ -35,14 +35,14 @@ class Shown:
     def of(cls, lists: Lists, acts: Acts) -> "Shown":
         """Join lists and acts on user and movie. Most have no partner, so those that can have one are found first."""
         keys, about = pairs(np.repeat(lists.users, lists.lengths), lists.movies), pairs(acts.users, acts.movies)
-        rows = _may_be_in(keys, about)
-        keys, times = keys[rows], lists.times[np.searchsorted(lists.ends, rows, "right")]
+        stands = _may_be_in(keys, about)
+        keys, times = keys[stands], lists.times[np.searchsorted(np.cumsum(lists.lengths), stands, "right")]
         first = firsts(keys, times)
         keys, since = keys[first], times[first]
         acted = _may_be_in(about, keys)
         place = places(about[acted], keys)
         is_shown = place >= 0
-        return cls((keys >> 32).astype(np.int32), since, acts.where(acted[is_shown]), place[is_shown])
+        return cls((keys >> 32).astype(np.int32), since, acts.take(acted[is_shown]), place[is_shown])
 
     @property
     def first_acts(self) -> Times:
@@ -105,7 +105,7 @@ def latest(acts: Acts) -> Acts:
     """Return of the acts of each user with each movie the latest, of several at once the one of the highest value."""
     order = np.lexsort((acts.values, acts.times, acts.movies, acts.users))
     keys = pairs(acts.users, acts.movies)[order]
-    return acts.where(order[np.flatnonzero(np.diff(keys, append=-1))])
+    return acts.take(order[np.flatnonzero(np.diff(keys, append=-1))])
 
 
 def _may_be_in(keys: Times, others: Times) -> Times:

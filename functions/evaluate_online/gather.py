@@ -1,6 +1,6 @@
 """The lake's rows of lists and acts, batch by batch into compact columns; in which order they come does not matter."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -9,19 +9,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from functions.evaluate_online.lists import Acts, Bools, Ints, Lists, Times, firsts
+from functions.evaluate_online.lists import Acts, Bools, Ints, Lists, Requests, Times, firsts, mixed
 from shared.columns import Codes, blocks
 from shared.errors import Corrupt
 
 _RECORD: Final = ("user_id", "time", "partition", "offset", "ingested_at")
-_LABELS: Final = ("arm", "revision")
-LIST_COLUMNS: Final = (*_RECORD, "movies", "latency_ms", *_LABELS)
+LIST_COLUMNS: Final = (*_RECORD, "movies", "latency_ms", "arm", "revision")
 REQUEST_COLUMNS: Final = (*_RECORD, "movies", "latency_ms", "status")
 WATCH_COLUMNS: Final = ("user_id", "time", "movie_id", "minute")
 RATING_COLUMNS: Final = ("user_id", "time", "movie_id", "rating")
 
 _PARTITION_BITS: Final = 48
 _OK: Final = 200
+
+Columns = dict[str, NDArray[Any]]
+_TYPES: Final = {
+    "users": np.int32,
+    "times": np.int64,
+    "contents": np.uint64,
+    "milliseconds": np.float32,
+    "failed": np.bool_,
+    "arms": np.int32,
+    "revisions": np.int32,
+    "lengths": np.int64,
+    "places": np.int64,
+    "ingested": np.int64,
+}
 
 
 @dataclass
@@ -32,34 +45,32 @@ class Ids:
     movies: Codes = field(default_factory=Codes)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The lists of one block, and what tells a record that is there already: where it stands, when it was taken in."""
-
-    lists: Lists
-    places: Times
-    ingested: Times
-
-
 def served(batches: Iterable[pa.RecordBatch], ids: Ids, since: int) -> Lists:
     """Return the served lists of batches with `LIST_COLUMNS`, from a moment on. Raises: Corrupt."""
-    codes = {name: Codes() for name in _LABELS}
-    parts = []
+    labels, parts, shelf = Codes(), [], [np.empty(0, np.int32)]
     for block in _blocks(batches, _RECORD):
-        block = block.filter(pa.array(_times(block) >= since))
-        labels = {name: each.of(block[name].fill_null("")) for name, each in codes.items()}
-        parts.append(_part(block, ids, ids.users.of(block["user_id"]), np.zeros(len(block), np.bool_), labels))
-    return _joined(parts, {name: each.texts.to_pylist() for name, each in codes.items()})
+        block = _chosen(block, _times(block) >= since)
+        part, movies = _part(block, ids.users.of(block["user_id"]), ids)
+        is_first = _firsts_in_lists(movies, part["lengths"])
+        shelf.append(movies[is_first])
+        part["lengths"] = _sums(is_first, part["lengths"])
+        parts.append(part | {f"{name}s": labels.of(block[name].fill_null("")) for name in ("arm", "revision")})
+    columns, rows = _joined(parts, Lists.columns)
+    columns["starts"] = np.cumsum(columns["lengths"]) - columns["lengths"]
+    texts = {text: number for number, text in enumerate(labels.texts.to_pylist())}
+    return Lists(**columns, shelf=np.concatenate(shelf), texts=texts).take(rows)
 
 
-def requests(batches: Iterable[pa.RecordBatch], ids: Ids) -> Lists:
+def requests(batches: Iterable[pa.RecordBatch], ids: Ids) -> Requests:
     """Return what the site got for the users known so far, of batches with `REQUEST_COLUMNS`. Raises: Corrupt."""
     parts = []
     for block in _blocks(batches, _RECORD):
-        block = block.filter(pa.array(ids.users.known(block["user_id"]) >= 0))
-        failed = block["status"].fill_null(0).to_numpy() != _OK
-        parts.append(_part(block, ids, ids.users.known(block["user_id"]), failed, {}))
-    return _joined(parts, {})
+        block = _chosen(block, ids.users.known(block["user_id"]) >= 0)
+        part, _ = _part(block, ids.users.known(block["user_id"]), ids)
+        part["failed"] |= block["status"].fill_null(0).to_numpy() != _OK
+        parts.append(part)
+    columns, rows = _joined(parts, Requests.columns)
+    return Requests(**columns).take(rows)
 
 
 def acts(batches: Iterable[pa.RecordBatch], ids: Ids, value: str, since: int, until: int, clock_ahead: int) -> Acts:
@@ -67,58 +78,71 @@ def acts(batches: Iterable[pa.RecordBatch], ids: Ids, value: str, since: int, un
 
     The clock of those who wrote it down is `clock_ahead` microseconds ahead of the one that is meant. Raises: Corrupt.
     """
-    parts: list[tuple[Ints, Ints, Times, NDArray[Any]]] = []
+    parts = [(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))]
     for block in _blocks(batches, ("user_id", "time", "movie_id", value)):
         users, times = ids.users.known(block["user_id"]), _times(block) - clock_ahead
         wanted = (users >= 0) & (times >= since) & (times < until)
-        movies = ids.movies.of(block["movie_id"].filter(pa.array(wanted)))
+        movies = ids.movies.of(_chosen(block, wanted)["movie_id"])
         parts.append((users[wanted], movies, times[wanted], block[value].to_numpy()[wanted]))
-    nothing = (np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
-    return Acts(*(np.concatenate(column) for column in zip(*(parts or [nothing]), strict=True)))
+    return Acts(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def _part(block: pa.RecordBatch, ids: Ids, users: Ints, failed: Bools, labels: dict[str, Ints]) -> _Part:
-    lists = block["movies"].fill_null([])
-    if lists.flatten().null_count:
-        raise Corrupt("a list with a movie without an id")
-    movies, lengths = ids.movies.of(lists.flatten()), pc.list_value_length(lists).to_numpy()
-    is_first = _firsts_in_lists(movies, lengths)
-    ends = np.concatenate([[0], np.cumsum(is_first, dtype=np.int64)])[np.cumsum(lengths, dtype=np.int64)]
-    milliseconds = block["latency_ms"].fill_null(0).to_numpy().astype(np.float32)
-    columns = Lists(users, _times(block), movies[is_first], ends, milliseconds, failed | (lengths == 0), labels, {})
-    places = block["partition"].to_numpy().astype(np.int64) << _PARTITION_BITS | block["offset"].to_numpy()
-    return _Part(columns, places, _times(block, "ingested_at"))
+def _part(block: pa.RecordBatch, users: Ints, ids: Ids) -> tuple[Columns, Ints]:
+    """Return the columns that served lists and the site's have, and the movies of all lists."""
+    texts = block["movies"].flatten()
+    if texts.null_count:
+        raise Corrupt("a list with a movie that has no id")
+    movies, lengths = ids.movies.of(texts), pc.list_value_length(block["movies"]).fill_null(0).to_numpy()
+    chances = mixed(np.arange(len(ids.movies.texts)))
+    columns: Columns = {
+        "users": users,
+        "times": _times(block),
+        "contents": mixed(users) * np.uint64(3) + _sums(chances[movies], lengths),
+        "milliseconds": block["latency_ms"].fill_null(0).to_numpy().astype(np.float32),
+        "failed": lengths == 0,
+        "lengths": lengths.astype(np.int64),
+        "places": block["partition"].to_numpy().astype(np.int64) << _PARTITION_BITS | block["offset"].to_numpy(),
+        "ingested": _times(block, "ingested_at"),
+    }
+    return columns, movies
+
+
+def _sums(values: NDArray[Any], lengths: NDArray[Any]) -> NDArray[Any]:
+    """Return the sum of the values of each list, shape (n,)."""
+    kind = np.uint64 if values.dtype == np.uint64 else np.int64
+    sums = np.zeros(len(values) + 1, dtype=kind)
+    np.cumsum(values, out=sums[1:])
+    ends = np.cumsum(lengths)
+    found: NDArray[Any] = sums[ends] - sums[ends - lengths]
+    return found
 
 
 def _firsts_in_lists(movies: Ints, lengths: Times) -> Bools:
     """Return which movies of lists do not stand earlier in the same one, shape (n_movies,)."""
-    is_first = np.ones(len(movies), dtype=np.bool_)
-    keys = np.repeat(np.arange(len(lengths), dtype=np.int64) << 32, lengths) | movies
+    keys = np.repeat(np.arange(len(lengths)) << 32, lengths)
+    keys |= movies
     ordered = np.sort(keys)
+    is_first = np.ones(len(movies), dtype=np.bool_)
     if (ordered[1:] == ordered[:-1]).any():  # hardly ever
         is_first[:] = False
         is_first[np.unique(keys, return_index=True)[1]] = True
     return is_first
 
 
-def _joined(parts: list[_Part], texts: dict[str, list[str]]) -> Lists:
-    """Return the lists of all parts by time; of a record that was stored twice what was taken in first."""
-    ints, longs = np.empty(0, np.int32), np.empty(0, np.int64)
-    lists = [part.lists for part in parts]
-    lengths = np.concatenate([longs, *(each.lengths for each in lists)])
-    everything = Lists(
-        np.concatenate([ints, *(each.users for each in lists)]),
-        np.concatenate([longs, *(each.times for each in lists)]),
-        np.concatenate([ints, *(each.movies for each in lists)]),
-        np.cumsum(lengths),
-        np.concatenate([np.empty(0, np.float32), *(each.milliseconds for each in lists)]),
-        np.concatenate([np.empty(0, np.bool_), *(each.failed for each in lists)]),
-        {name: np.concatenate([ints, *(each.labels[name] for each in lists)]) for name in texts},
-        texts,
-    )
-    places = np.concatenate([longs, *(part.places for part in parts)])
-    rows = firsts(places, np.concatenate([longs, *(part.ingested for part in parts)]))
-    return everything.take(rows[np.argsort(everything.times[rows], kind="stable")])
+def _joined(parts: Sequence[Columns], names: Iterable[str]) -> tuple[Columns, Times]:
+    """Return the columns of all parts, and which rows are records, by time: of one that is stored twice the first."""
+
+    def whole(name: str) -> NDArray[Any]:
+        return np.concatenate([np.empty(0, _TYPES[name]), *(part[name] for part in parts)])
+
+    columns = {name: whole(name) for name in names if name in _TYPES}
+    rows = firsts(whole("places"), whole("ingested"))
+    return columns, rows[np.argsort(columns["times"][rows], kind="stable")]
+
+
+def _chosen(block: pa.RecordBatch, wanted: Bools) -> pa.RecordBatch:
+    """Return some rows of a block; texts are costly to copy."""
+    return block if wanted.all() else block.filter(pa.array(wanted))
 
 
 def _blocks(batches: Iterable[pa.RecordBatch], needed: Iterable[str]) -> Iterator[pa.RecordBatch]:

@@ -1,13 +1,16 @@
 """What was served and what users did after, in compact columns: ids as numbers, times in microseconds since 1970."""
 
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int32]
 Times = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -16,59 +19,60 @@ MINUTE_US: Final = 60 * SECOND_US
 
 
 @dataclass(frozen=True)
-class Lists:
-    """Lists of movies that were served or asked for, each record once, the earliest first; arrays of shape (n,).
+class Requests:
+    """Requests of lists, each record once, the earliest first; arrays of shape (n,).
 
-    The movies of list `i` are `movies[ends[i - 1] : ends[i]]`, each of them once. `failed` says that there are none, or
-    not for the site. `labels` holds texts by column, as numbers into `texts`.
+    `contents` are the same number for the same user and movies, and hardly ever for others. `failed` says that no list
+    came of it.
     """
 
     users: Ints
     times: Times
-    movies: Ints
-    ends: Times
+    contents: Hashes
     milliseconds: NDArray[np.float32]
     failed: Bools
-    labels: dict[str, Ints]
-    texts: dict[str, list[str]]
+
+    columns: ClassVar[tuple[str, ...]] = ("users", "times", "contents", "milliseconds", "failed")
 
     def __len__(self) -> int:
         return len(self.users)
 
-    @property
-    def lengths(self) -> Times:
-        """How many movies each list has."""
-        return np.diff(self.ends, prepend=0)
+    def take(self, rows: Bools | Times) -> Self:
+        """Return the requests chosen, or at some rows, in that order."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in self.columns})
 
-    def take(self, rows: Times) -> "Lists":
-        """Return the lists at some rows, in that order."""
-        lengths = self.lengths[rows]
-        ends = np.cumsum(lengths)
-        movies = np.repeat(self.ends[rows] - ends, lengths) + np.arange(int(lengths.sum()))
-        return Lists(
-            self.users[rows],
-            self.times[rows],
-            self.movies[movies],
-            ends,
-            self.milliseconds[rows],
-            self.failed[rows],
-            {name: codes[rows] for name, codes in self.labels.items()},
-            self.texts,
-        )
+    def between(self, since: int, until: int) -> Self:
+        """Return the requests from a moment on, and before another."""
+        return self.take((self.times >= since) & (self.times < until))
 
-    def where(self, chosen: Bools) -> "Lists":
-        """Return the lists chosen, shape (n,)."""
-        return self if chosen.all() else self.take(np.flatnonzero(chosen))
 
-    def between(self, since: int, until: int) -> "Lists":
-        """Return the lists from a moment on, and before another."""
-        return self.where((self.times >= since) & (self.times < until))
+@dataclass(frozen=True)
+class Lists(Requests):
+    """Lists as they were served: `arms` and `revisions` are numbers of `texts`.
 
-    def are(self, name: str, text: str) -> Bools:
-        """Return which lists have a label, shape (n,)."""
-        texts = self.texts[name]
-        is_it: Bools = self.labels[name] == (texts.index(text) if text in texts else -1)
-        return is_it
+    List `i` has the movies `shelf[starts[i] : starts[i] + lengths[i]]`, each of them once.
+    """
+
+    arms: Ints
+    revisions: Ints
+    starts: Times
+    lengths: Times
+    shelf: Ints
+    texts: Mapping[str, int]
+
+    columns: ClassVar[tuple[str, ...]] = (*Requests.columns, "arms", "revisions", "starts", "lengths")
+
+    def number(self, text: str) -> int:
+        """Return the number of an arm or a revision, -2 for one that no list has."""
+        return self.texts.get(text, -2)
+
+    @cached_property
+    def movies(self) -> Ints:
+        """The movies of all lists, one list after the other."""
+        ends = np.cumsum(self.lengths)
+        places = np.repeat(self.starts + self.lengths - ends, self.lengths)
+        places += np.arange(len(places))
+        return self.shelf[places]
 
 
 @dataclass(frozen=True)
@@ -86,9 +90,9 @@ class Acts:
     def __len__(self) -> int:
         return len(self.users)
 
-    def where(self, chosen: Bools | Times) -> "Acts":
-        """Return the acts chosen."""
-        return Acts(self.users[chosen], self.movies[chosen], self.times[chosen], self.values[chosen])
+    def take(self, rows: Bools | Times) -> "Acts":
+        """Return the acts chosen, or at some rows."""
+        return Acts(self.users[rows], self.movies[rows], self.times[rows], self.values[rows])
 
 
 def pairs(users: Ints, movies: Ints) -> Times:
@@ -96,9 +100,9 @@ def pairs(users: Ints, movies: Ints) -> Times:
     return users.astype(np.int64) << 32 | movies
 
 
-def firsts(keys: Times, *order: Times) -> Times:
-    """Return the rows where each different key stands first by `order`, the most important first; keys ascend."""
-    rows = np.lexsort((*reversed(order), keys))
+def firsts(keys: Times, times: Times) -> Times:
+    """Return the row of each different key that has the earliest time; keys ascend."""
+    rows = np.lexsort((times, keys))
     return rows[np.flatnonzero(np.diff(keys[rows], prepend=-1))]
 
 
@@ -108,3 +112,12 @@ def places(wanted: NDArray[Any], among: NDArray[Any]) -> Times:
         return np.full(len(wanted), -1)
     place = np.minimum(np.searchsorted(among, wanted), len(among) - 1)
     return np.where(among[place] == wanted, place, -1)
+
+
+def mixed(numbers: NDArray[Any]) -> Hashes:
+    """Return whole numbers from 0 as if by chance (splitmix64: Steele, Lea and Flood, OOPSLA 2014)."""
+    z = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    hashes: Hashes = z ^ (z >> np.uint64(31))
+    return hashes

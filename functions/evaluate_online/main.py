@@ -12,8 +12,8 @@ from functions.evaluate_online import arms
 from functions.evaluate_online.arms import OneArm
 from functions.evaluate_online.behaviour import Behaviour
 from functions.evaluate_online.lists import SECOND_US
-from functions.evaluate_online.observe import Online, Report
-from functions.evaluate_online.period import last, on_trial
+from functions.evaluate_online.observe import Online, Report, observe
+from functions.evaluate_online.period import Period, last, on_trial
 from functions.evaluate_online.sequence import difference
 from functions.evaluate_online.verdict import Evidence, judge
 from shared import bootstrap, failpoints, keys, telemetry
@@ -66,7 +66,8 @@ def evaluate(states: Mapping[Algorithm, State], version: int, online: Online) ->
     periods = {algorithm: online.period(state, now) for algorithm, state in states.items()}
     both = last(states.values(), now, online.settle, online.length)
     spans = [*periods.values(), both]
-    behaviour = online.observe(version, min(span.since for span in spans), max(span.until for span in spans))
+    whole = Period(min(span.since for span in spans), max(span.until for span in spans))
+    behaviour = observe(deps.lake, version, whole, online.window)
     told: Report = {}
     for algorithm, state in states.items():
         report, decision = service(algorithm, state, behaviour.between(*periods[algorithm]), version, online)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, Final
 
 from functions.evaluate_online import core, gather, site
@@ -16,6 +16,7 @@ from shared import bootstrap, keys
 from shared.errors import Corrupt, NotFound
 from shared.events import Algorithm
 from shared.model import FactorModel
+from shared.ports import Lake
 from shared.rollout import Release, State
 
 _LOOKBACK: Final = 120 * MINUTE_US  # who watches a movie already when it is listed does not watch it for the list
@@ -61,18 +62,6 @@ class Online:
             return first(state, self.settle, self.length)
         return last([state], now, self.settle, self.length)
 
-    def observe(self, version: int, since: int, until: int) -> Behaviour:
-        """Read what was served from a moment on and before another, and what the users did with it."""
-        ids, lake, day = gather.Ids(), self.deps.lake, datetime.fromtimestamp((since - _LOOKBACK) / 1e6, UTC).date()
-        lists = gather.served(lake.scan("served", gather.LIST_COLUMNS, version, day), ids, since)
-        requests = gather.requests(lake.scan("request", gather.REQUEST_COLUMNS, version, day), ids)
-        ahead = site.skew(lists, requests.where(~requests.failed))
-        span = since - _LOOKBACK, until + 2 * self.window, ahead
-        watches = gather.acts(lake.scan("watch", gather.WATCH_COLUMNS, version, day), ids, "minute", *span)
-        ratings = gather.acts(lake.scan("rating", gather.RATING_COLUMNS, version, day), ids, "rating", *span)
-        requests = replace(requests, times=requests.times - ahead)
-        return Behaviour(ids, lists, requests, watches, core.latest(ratings), site.watermark(watches))
-
     def rules(self, percent: int) -> Rules:
         """Return the rules for a canary with so many of the users."""
         settings = self.deps.settings
@@ -91,3 +80,17 @@ class Online:
             self.deps.log.warning("model_unreadable", model=release.model_version, reason=str(error))
             model = None
         return {"model_version": release.model_version, "revision": release.revision, **arm.summary(model)}
+
+
+def observe(lake: Lake, version: int, span: Period, window: int) -> Behaviour:
+    """Read what was served in a period, and what the users did with it. Raises: Corrupt, NotReady."""
+    since = span.since - _LOOKBACK
+    ids, day = gather.Ids(), datetime.fromtimestamp(since / 1e6, UTC).date()
+    lists = gather.served(lake.scan("served", gather.LIST_COLUMNS, version, day), ids, span.since)
+    requests = gather.requests(lake.scan("request", gather.REQUEST_COLUMNS, version, day), ids)
+    ahead = site.skew(lists, requests.take(~requests.failed))
+    requests = replace(requests, times=requests.times - ahead)
+    acts = partial(gather.acts, ids=ids, since=since, until=span.until + 2 * window, clock_ahead=ahead)
+    watches = acts(lake.scan("watch", gather.WATCH_COLUMNS, version, day), value="minute")
+    ratings = acts(lake.scan("rating", gather.RATING_COLUMNS, version, day), value="rating")
+    return Behaviour(ids, lists, requests, watches, core.latest(ratings), site.watermark(watches))

@@ -3,9 +3,8 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from functions.evaluate_online.lists import MINUTE_US, SECOND_US, Acts, Bools, Lists, Times
+from functions.evaluate_online.lists import MINUTE_US, SECOND_US, Acts, Bools, Lists, Requests, Times
 
 _ENOUGH_PAIRS: Final = 10
 _ENOUGH_LOGGED: Final = 0.5
@@ -13,7 +12,7 @@ _LATEST: Final = 10
 _NEAR: Final = MINUTE_US // SECOND_US
 
 
-def skew(served: Lists, logged: Lists) -> int:
+def skew(served: Lists, logged: Requests) -> int:
     """Return by how many microseconds the site's clock is ahead of ours, in whole seconds; 0 if that is not known.
 
     The site logs a list that it got a moment after it was served. Lists that are logged as often as they were served to
@@ -28,7 +27,7 @@ def skew(served: Lists, logged: Lists) -> int:
     return round(float(np.median(ahead)) / SECOND_US) * SECOND_US
 
 
-def came(served: Lists, logged: Lists, until: int) -> Bools:
+def came(served: Lists, logged: Requests, until: int) -> Bools:
     """Return which lists the site got, shape (n,): the log has the same one for the same user, within a minute.
 
     An answer that was lost on its way was seen by nobody. But if the log has less than half of the lists up to `until`,
@@ -60,29 +59,13 @@ def watermark(watches: Acts) -> int:
     return int(np.partition(last, -_LATEST)[-_LATEST]) if len(last) >= _LATEST else 0
 
 
-def _contents(served: Lists, logged: Lists) -> tuple[Times, Times]:
+def _contents(served: Lists, logged: Requests) -> tuple[Times, Times]:
     """Return a number for each list of both: those of the same user with the same movies have the same one."""
-    hashes = np.concatenate([_hashes(served), _hashes(logged)])
-    numbers = np.unique(hashes, return_inverse=True)[1]
+    numbers = np.unique(np.concatenate([served.contents, logged.contents]), return_inverse=True)[1]
     return numbers[: len(served)], numbers[len(served) :]
 
 
-def _times_of(lists: Lists, contents: Times, chosen: Bools) -> Times:
+def _times_of(lists: Requests, contents: Times, chosen: Bools) -> Times:
     """Return the times of the lists whose contents are chosen, by content and time."""
     rows = np.flatnonzero(chosen[contents])
     return lists.times[rows[np.argsort(contents[rows], kind="stable")]]
-
-
-def _hashes(lists: Lists) -> NDArray[np.uint64]:
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(_mixed(lists.movies))])
-    hashes: NDArray[np.uint64] = _mixed(lists.users) * np.uint64(3) + sums[lists.ends]
-    return hashes - sums[lists.ends - lists.lengths]
-
-
-def _mixed(numbers: NDArray[np.int32]) -> NDArray[np.uint64]:
-    """Return whole numbers as if by chance (splitmix64: Steele, Lea and Flood, OOPSLA 2014)."""
-    z = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = z ^ (z >> np.uint64(31))
-    return mixed

@@ -11,30 +11,34 @@ N_TOP: Final = 100
 """So many of the most watched movies count as popular."""
 
 
-def coverage(lists: Lists, n_lists: int) -> float:
-    """Return how many different movies so many of the lists hold on average (Hurlbert, Ecology 1971).
+def shown(lists: Lists) -> Times:
+    """Return in how many lists each movie stands, shape (n_movies,), of those that stand in any."""
+    counts = np.bincount(lists.movies)
+    return counts[counts > 0]
 
-    Σ_m 1 - C(n - c_m, k) / C(n, k), c_m of the n lists with movie m. Arms with more lists show more movies: they are
-    compared at the same number k of lists. Raises: ValueError if there are fewer.
+
+def coverage(shown: Times, n: int, k: int) -> float:
+    """Return how many different movies k of n lists hold on average (Hurlbert, Ecology 1971).
+
+    Σ_m 1 - C(n - c_m, k) / C(n, k), c_m of the lists with movie m. Arms with more lists show more movies: they are
+    compared at the same number of lists. Raises: ValueError if k > n.
     """
-    n, k = len(lists), n_lists
     if k > n:
         raise ValueError(f"{k} of {n} lists")
-    counts, n_movies = np.unique(_shown(lists), return_counts=True)
+    counts, n_movies = np.unique(shown, return_counts=True)
     absent = [math.exp(_log_choices(n - c, k) - _log_choices(n, k)) if k <= n - c else 0.0 for c in counts.tolist()]
     return float((1 - np.array(absent)) @ n_movies)
 
 
-def diversity(lists: Lists) -> float | None:
-    """Return the share of movies by which two lists differ on average (Zhou et al., PNAS 2010), None below two lists.
+def diversity(shown: Times, n: int) -> float | None:
+    """Return the share of movies by which two of n lists differ on average (Zhou et al., PNAS 2010), None if n < 2.
 
     1 - Σ_m c_m (c_m - 1) / (n (n - 1) L), c_m the number of lists with movie m, L the average length.
     """
-    n = len(lists)
-    if n < 2 or not len(lists.movies):
+    if n < 2 or not len(shown):
         return None
-    counts = _shown(lists).astype(np.float64)
-    return float(1 - (counts * (counts - 1)).sum() / ((n - 1) * len(lists.movies)))
+    counts = shown.astype(np.float64)
+    return float(1 - (counts * (counts - 1)).sum() / ((n - 1) * counts.sum()))
 
 
 def most_watched(watches: Acts) -> Ints:
@@ -67,16 +71,10 @@ def crowding(canary: Lists, stable: Lists) -> tuple[int, float, float]:
     return movie, float(ours[movie]), float(theirs[movie])
 
 
-def _shown(lists: Lists) -> Times:
-    """Return in how many lists each movie stands that stands in any."""
-    counts = np.bincount(lists.movies)
-    return counts[counts > 0]
-
-
 def _audience(lists: Lists) -> Floats:
     is_first = np.zeros(len(lists), dtype=np.bool_)
     is_first[np.unique(lists.users, return_index=True)[1]] = True
-    shares: Floats = np.bincount(lists.where(is_first).movies) / max(int(is_first.sum()), 1)
+    shares: Floats = np.bincount(lists.take(is_first).movies) / max(int(is_first.sum()), 1)
     return shares
 
 
