@@ -53,8 +53,10 @@ class Load:
     async def _ask(self, http: aiohttp.ClientSession) -> None:
         try:
             async with http.get(f"{self.url}/top/{self.user}", timeout=aiohttp.ClientTimeout(5)) as answer:
-                answer.raise_for_status()
-                self.answers.append((await answer.json())["revision"])
+                if answer.status == 200:
+                    self.answers.append((await answer.json())["revision"])
+                else:
+                    self.failures.append(f"{answer.status} {await answer.text()}")
         except (aiohttp.ClientError, TimeoutError) as error:
             self.failures.append(repr(error))
 

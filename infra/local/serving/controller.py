@@ -14,7 +14,7 @@ import structlog
 from infra.local.machine import PORTS, Machine
 from infra.local.parts import parts
 from infra.local.router import Router
-from infra.local.serving import objects, state
+from infra.local.serving import patches, state
 from infra.local.serving.reconcile import Seen, is_settled, step
 from infra.local.serving.state import Revision, Service
 from infra.local.supervisord import Supervisord
@@ -54,10 +54,10 @@ class Controller:
         raise NotFound(f'revisions.serving.knative.dev "{name[:80]}" not found')
 
     def change(self, name: str, patch: object) -> Service:
-        """Want something else from now on. Raises: NotFound, NotReady, and as `objects.changed` does."""
+        """Want something else from now on. Raises: NotFound, NotReady, and as `patches.changed` does."""
         with self._turn:
             service = self.service(name)
-            after = objects.changed(service, patch)
+            after = patches.changed(service, patch)
             if after is not service:
                 self._keep(after)
             return after

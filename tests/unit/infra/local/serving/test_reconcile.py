@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.local.serving import objects
+from infra.local.serving import patches
 from infra.local.serving.reconcile import DRAIN_SECONDS, READY_SECONDS, Seen, is_settled, step
 from infra.local.serving.state import PROCESSES, ROOM, Service, first
 from shared.errors import BadSettings
@@ -30,7 +30,7 @@ def want(service: Service, *shares: Share, template: str = "") -> Service:
     patch: dict[str, Any] = {"spec": {"traffic": traffic}}
     if template:
         patch["spec"]["template"] = {"metadata": {"name": template}}
-    return objects.changed(service, patch)
+    return patches.changed(service, patch)
 
 
 def everybody(service: Service, how: Seen) -> dict[int, Seen]:
@@ -159,7 +159,7 @@ def test_whatever_is_wanted_and_happens_traffic_has_processes_and_no_two_share_o
         shares = [Share(name(each), f"t{each}", 100 if place == 0 else 0) for place, each in enumerate(letters)]
         try:
             for each in letters:
-                service = objects.changed(service, {"spec": {"template": {"metadata": {"name": name(each)}}}})
+                service = patches.changed(service, {"spec": {"template": {"metadata": {"name": name(each)}}}})
             service = want(service, *shares)
         except BadSettings:
             assert len({*service.named, *map(name, letters)}) > ROOM

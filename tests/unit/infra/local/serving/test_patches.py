@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.serving import objects
+from infra.local.serving import objects, patches
 from infra.local.serving.state import Service, first
 from shared.errors import BadInput, BadSettings, Conflict
 
@@ -16,7 +16,7 @@ def template(name: str = "score-svd-b", image: str = "score", **env: Any) -> dic
 
 
 def change(spec: object, service: Service = SERVICE, **metadata: Any) -> Service:
-    return objects.changed(service, {"metadata": metadata, "spec": spec})
+    return patches.changed(service, {"metadata": metadata, "spec": spec})
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def change(spec: object, service: Service = SERVICE, **metadata: Any) -> Service
 )
 def test_a_merge_patch_does_what_the_rfc_says(target: object, patch: object, result: object) -> None:
     """Cases of RFC 7396, appendix A."""
-    assert objects.merged(target, patch) == result
+    assert patches.merged(target, patch) == result
 
 
 def test_a_change_is_a_new_template_and_its_traffic() -> None:
@@ -63,7 +63,7 @@ def test_a_change_of_another_version_is_a_conflict() -> None:
 def test_what_is_no_patch_of_the_service_is_refused(patch: object) -> None:
     """Whatever it is."""
     with pytest.raises(BadInput):
-        objects.changed(SERVICE, patch)
+        patches.changed(SERVICE, patch)
 
 
 @pytest.mark.parametrize(

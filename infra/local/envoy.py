@@ -1,0 +1,129 @@
+"""Envoy's resources, as the router writes them. Pure."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from shared.ports import Share
+
+CLUSTERS: Final = "clusters.yaml"
+LISTENERS: Final = "listeners.yaml"
+
+_TYPE: Final = "type.googleapis.com/envoy."
+_HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+_ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
+
+
+def routes_file(service: str) -> str:
+    """Return the name of the file of a service's routes."""
+    return f"routes-{service}.yaml"
+
+
+def bootstrap(folder: Path, admin_port: int) -> dict[str, Any]:
+    """Return what Envoy starts with: all else is in files of a folder that it watches."""
+    return {
+        "node": {"id": "marquee-router", "cluster": "marquee"},
+        "dynamic_resources": {"cds_config": _watched(folder, CLUSTERS), "lds_config": _watched(folder, LISTENERS)},
+        "admin": {"address": _address(admin_port)},
+    }
+
+
+def listener(service: str, port: int, folder: Path) -> dict[str, Any]:
+    """Return the listener of a service. It never changes: open connections would keep the routes of the one before."""
+    manager = {
+        "@type": _HTTP,
+        "stat_prefix": service,
+        "use_remote_address": True,
+        "preserve_external_request_id": True,
+        "http_protocol_options": {"accept_http_10": True},
+        "rds": {"route_config_name": service, "config_source": _watched(folder, routes_file(service))},
+        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+    }
+    return {
+        "@type": _TYPE + "config.listener.v3.Listener",
+        "name": service,
+        "address": _address(port),
+        "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+    }
+
+
+def routes(service: str, shares: Sequence[Share]) -> dict[str, Any]:
+    """Return the routes of a service: by weight, and for each tag under its Host."""
+    weighted = [{"name": share.revision, "weight": share.percent} for share in shares]
+    tagged = [f"{share.tag}-{service}" for share in shares]
+    hosts = [
+        _host(service, "*", {"weighted_clusters": {"clusters": weighted}}),
+        *(_host(name, name, {"cluster": share.revision}) for name, share in zip(tagged, shares, strict=True)),
+    ]
+    return {
+        "@type": _TYPE + "config.route.v3.RouteConfiguration",
+        "name": service,
+        "virtual_hosts": hosts,
+        "ignore_port_in_host_matching": True,
+    }
+
+
+def cluster(revision: str, ports: Sequence[int]) -> dict[str, Any]:
+    """Return the cluster of a revision: its processes, asked for their health all the while."""
+    endpoints = [{"endpoint": {"address": _address(port)}} for port in ports]
+    return {
+        "@type": _TYPE + "config.cluster.v3.Cluster",
+        "name": revision,
+        "connect_timeout": "0.25s",
+        "lb_policy": "ROUND_ROBIN",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _TYPE + "extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {"http_protocol_options": {}},
+                "common_http_protocol_options": {"idle_timeout": "1s"},  # before the function's server closes, at 2 s
+            }
+        },
+        # By default no more than three requests at once are tried again: a restart would cost the fourth its answer.
+        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
+        "load_assignment": {"cluster_name": revision, "endpoints": [{"lb_endpoints": endpoints}]},
+        "health_checks": [
+            {
+                "timeout": "1s",
+                "interval": "0.25s",  # a process that stops is passed over before many requests find it gone
+                "no_traffic_interval": "0.25s",
+                "unhealthy_threshold": 2,
+                "healthy_threshold": 1,
+                "http_health_check": {"path": "/health/readiness"},
+            }
+        ],
+    }
+
+
+def _host(name: str, domain: str, to: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the virtual host that sends a domain's requests to a cluster or to weighted ones."""
+    route = {
+        "match": {"prefix": "/"},
+        "route": {
+            **to,
+            "timeout": "2s",
+            "retry_policy": {
+                "retry_on": "connect-failure,refused-stream,reset",  # all that is routed is GET
+                "num_retries": 3,
+                "per_try_timeout": "0.8s",  # a process that hangs; recommend itself answers within 0.6 s
+                "host_selection_retry_max_attempts": 5,
+                "retry_host_predicate": [
+                    {
+                        "name": "other-process",
+                        "typed_config": {
+                            "@type": _TYPE + "extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+                        },
+                    }
+                ],
+            },
+        },
+    }
+    return {"name": name, "domains": [domain], "routes": [route]}
+
+
+def _watched(folder: Path, name: str) -> dict[str, Any]:
+    source = {"path": str(folder / name), "watched_directory": {"path": str(folder)}}
+    return {"path_config_source": source, "resource_api_version": "V3"}
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
