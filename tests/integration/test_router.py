@@ -1,6 +1,7 @@
 import re
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPConnection
 
 import pytest
 
@@ -15,7 +16,11 @@ def process_behind(url: str, headers: Mapping[str, str] | None = None) -> str:
     """Return what tells the processes behind a route apart: when each started."""
     request = urllib.request.Request(f"{url}/metrics", headers=dict(headers or {}))
     with urllib.request.urlopen(request, timeout=5) as answer:
-        found = re.search(r"^process_start_time_seconds (\S+)", answer.read().decode(), re.MULTILINE)
+        return started(answer.read().decode())
+
+
+def started(metrics: str) -> str:
+    found = re.search(r"^process_start_time_seconds (\S+)", metrics, re.MULTILINE)
     assert found
     return found[1]
 
@@ -43,6 +48,26 @@ def test_weights_change_without_a_restart(marquee: Marquee) -> None:
     finally:
         Router(machine).write(first_traffic(machine))
     assert next(each.pid for each in marquee.stack.status() if each.name == "envoy") == envoy
+
+
+def test_a_connection_that_is_open_follows_a_change_of_weights(marquee: Marquee) -> None:
+    """At once, and it stays open: who asks all the time must not ask a revision that is gone."""
+    machine = marquee.stack.machine
+    connection = HTTPConnection("127.0.0.1", machine.port("recommend"), timeout=5)
+
+    def process() -> str:
+        connection.request("GET", "/metrics")
+        answer = connection.getresponse()
+        assert answer.headers["connection"] != "close"
+        return started(answer.read().decode())
+
+    try:
+        for to_first, name in ((100, "recommend-1"), (0, "recommend-2")):
+            Router(machine).write({**first_traffic(machine), "recommend": split(machine, to_first)})
+            assert process() == process_behind(machine.url(name))
+    finally:
+        connection.close()
+        Router(machine).write(first_traffic(machine))
 
 
 @pytest.mark.parametrize("port", ["", ":8082"])
