@@ -71,7 +71,7 @@ def run() -> list[Result]:
             details,
         ),
         Result(
-            f"the same in at most 4 GiB, the whole process counted",
+            "the same in at most 4 GiB, the whole process counted",
             ours.peak_gib,
             LIMIT_GIB,
             "GiB",
