@@ -64,7 +64,7 @@ class Verdict:
 def judge(evidence: Evidence, rules: Rules) -> Verdict:
     """Return the verdict on a canary; the same evidence gives the same one, however often it is asked for."""
     effect = difference(evidence.strata, rules.alpha)
-    enough = min(effect.n_canary, effect.n_stable) >= rules.min_users
+    enough = _enough(effect, rules)
     guardrails = (
         *(of_share(name, evidence.shares.get(name, ()), limit, rules.alpha) for name, limit in rules.shares.items()),
         *(of_level(name, evidence.levels.get(name), limit, enough) for name, limit in rules.levels.items()),
@@ -92,12 +92,16 @@ def _decide(
 
 def _lacking(effect: Difference, guardrails: Sequence[Guardrail], rules: Rules) -> list[str]:
     lacking = []
-    if min(effect.n_canary, effect.n_stable) < rules.min_users:
+    if not _enough(effect, rules):
         lacking.append(f"at least {rules.min_users:,} users of each are asked")
     if effect.lower <= -rules.margin:
         lacking.append(f"it may be worse by {100 * rules.margin:g} points")
     unsure = [str(each) for each in guardrails if each.status != "ok"]
     return [*lacking, *unsure, _told(effect)] if lacking or unsure else []
+
+
+def _enough(effect: Difference, rules: Rules) -> bool:
+    return min(effect.n_canary, effect.n_stable) >= rules.min_users
 
 
 def _told(effect: Difference) -> str:

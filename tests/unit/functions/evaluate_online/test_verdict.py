@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -48,11 +48,20 @@ def test_worse_goes_back_though_it_is_worse_by_less_than_the_margin():
     assert found.decision == "roll_back"
 
 
-def test_few_users_are_never_enough():
-    """However much better they do."""
-    found = judge(evidence(halves(900, 100, 999)), RULES)
+@pytest.mark.parametrize(("n_canary", "n_stable"), [(999, 50_000), (50_000, 999)])
+def test_few_users_of_one_arm_are_never_enough(n_canary: int, n_stable: int):
+    """However much better the canary does, and whatever its coverage seems to be."""
+    found = judge(evidence(stratum((n_canary, n_canary), (n_stable, 0)), levels={"coverage": Level(0.1, 0.5)}), RULES)
     assert found.effect.lower > 0
-    assert (found.decision, "1,000 users" in found.reason) == ("hold", True)
+    assert (found.decision, "at least 1,000 users" in found.reason) == ("hold", True)
+    assert found.guardrails[-1].status == "not enough"
+
+
+def test_a_bound_a_hair_above_nought_is_not_worse():
+    """Bounds decide, not the estimate."""
+    found = judge(evidence(halves(7_660, 8_000)), RULES)
+    assert 0 < found.effect.upper < 0.001
+    assert found.decision == "hold"
 
 
 @pytest.mark.parametrize("missing", [{"shares": {}}, {"levels": {}}, {"levels": {"coverage": Level(None, 0.5)}}])
@@ -86,6 +95,7 @@ def test_a_canary_that_is_never_decided_grows_old(when_old: str):
     assert judge(evidence(halves(8_600, 8_000), age_seconds=WEEK + 1), rules).decision == "promote"
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5_000), max_size=4), st.floats(0, 1e9))
 def test_without_users_nothing_is_promoted_or_rolled_back(stable_only: list[int], age_seconds: float):
     """No traffic, and no canary, are no verdict."""
