@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from cli.console import out
 from cli.stream_commands import environment
@@ -97,14 +98,10 @@ def _order(service: str, command: Command, who: str, why: str) -> None:
     if not why.strip():
         raise BadInput("--why is empty: whoever reads it later wants to know")
     deps = bootstrap.build("rollout-order", environment(), writes=False)
-    who, now, numbers = who or _user(), deps.now_us(), [0]
-
-    def change(before: State) -> State:
-        numbers[0] = before.number
-        return order(before, command, who, why, now)
-
-    state = rollout.update(deps.channels, service, change)
-    news = [each for each in state.log if each.number > numbers[0]]
+    who, now = who or _user(), deps.now_us()
+    number = rollout.read(service, deps.channels.get(service)).number
+    state = rollout.update(deps.channels, service, lambda before: order(before, command, who, why, now))
+    news = [each for each in state.log if each.number > number and each.who == who]
     for each in news:
         out.print(f"{service}: {each.what.replace('_', ' ')} {each.model_version}", highlight=False, markup=False)
     if news:
@@ -158,7 +155,7 @@ def _standing(states: Mapping[str, State], decisions: Mapping[str, Decision | No
         "waiting": [state.waiting.model_version if state.waiting else "" for state in states.values()],
     }
     for name, cells in rows.items():
-        table.add_row(name, *cells)
+        table.add_row(name, *map(Text, cells))
     return table
 
 
@@ -196,7 +193,8 @@ def _changes(states: Mapping[str, State]) -> Table:
     )
     for each, service in found[-_LAST_CHANGES:]:
         what = each.what.replace("_", " ")
-        table.add_row(_moment(each.at), service, what, each.model_version, f"{each.percent} %", each.who, each.why)
+        cells = [_moment(each.at), service, what, each.model_version, f"{each.percent} %", each.who, each.why]
+        table.add_row(*map(Text, cells))
     return table
 
 

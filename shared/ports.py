@@ -105,7 +105,7 @@ class Traffic(Protocol):
 
 
 class Share(NamedTuple):
-    """What a revision gets of a service's requests: a percentage, and a tag that it alone is asked by."""
+    """A revision's share of a service's traffic in percent, and the tag that it alone is asked by."""
 
     revision: str
     tag: str
@@ -113,10 +113,11 @@ class Share(NamedTuple):
 
 
 class Deployed(NamedTuple):
-    """The revisions of a service as they are.
+    """What a service does.
 
-    `shares` is what the router does. `ready` says of each revision whether it answers: None while it may still come,
-    False once it has failed, for the reason in `reasons`. `version` names this state.
+    `shares` is what the router really does, empty while it does nothing yet. `ready` has each revision that is or shall
+    be routed to: True, False if it failed, None if nobody knows yet; `reasons` says of the latter two why. `version`
+    names what was asked for, and changes with that alone.
     """
 
     shares: Sequence[Share]
@@ -126,16 +127,24 @@ class Deployed(NamedTuple):
 
 
 class Revisions(Protocol):
-    """The revisions of services. Every method may raise NotReady, NotFound and Corrupt."""
+    """The revisions of services, each pinned to a model.
+
+    What is asked for happens later: traffic moves once every revision in it is ready, and a revision that no share
+    names is removed. Every method raises NotFound, NotReady or Corrupt; the writes also Conflict, if anything was asked
+    for since that `version`, and BadSettings, if the shares make no sense, see `shares.check`.
+    """
 
     def deployed(self, service: str) -> Deployed:
-        """Return what stands."""
+        """Return what a service does now."""
 
     def deploy(self, service: str, revision: str, model_version: str, shares: Sequence[Share], version: str) -> None:
-        """Make a revision that answers from one model, and share the requests so; Conflict if `version` has passed."""
+        """Ask for a revision that serves this model, unless there is one, and for these shares, its own among them.
+
+        Raises also: Conflict if the revision is there with another model.
+        """
 
     def shift(self, service: str, shares: Sequence[Share], version: str) -> None:
-        """Share the requests so; revisions without a share are taken away. Conflict if `version` has passed."""
+        """Ask for these shares."""
 
 
 Keyed = tuple[Any, str | None]

@@ -1,7 +1,7 @@
 """Stand-ins for the world, in memory."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ import structlog
 from shared.adapters.lake import DeltaLake
 from shared.bootstrap import Deps
 from shared.errors import Conflict, NotFound, NotReady
-from shared.ports import Keyed, Tagged
+from shared.ports import Deployed, Keyed, Share, Tagged, Target
 from shared.settings import Settings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -79,6 +79,73 @@ class MemoryPublisher:
 
     def close(self) -> None:
         self.down = True
+
+
+class MemoryRevisions:
+    """The `Revisions` of one service, and its `Traffic`: users move once every revision that is asked for is ready.
+
+    `ready` is what tests say of revisions; one that they say nothing of is ready. `history` has all traffic there was.
+    """
+
+    def __init__(self, service: str) -> None:
+        self.first = Share(f"{service}-00001", "stable", 100)
+        self.asked: Sequence[Share] = [self.first]
+        self.routed: Sequence[Share] = [self.first]
+        self.models = {self.first.revision: ""}
+        self.ready: dict[str, bool | None] = {}
+        self.version = 1
+        self.down = False
+        self.history: list[dict[str, int]] = []
+
+    def deployed(self, service: str) -> Deployed:
+        self._answer()
+        self._reconcile()
+        names = {share.revision for share in [*self.asked, *self.routed]}
+        ready = {name: self.ready.get(name, True) for name in names}
+        reasons = {name: "no answer" for name, is_ready in ready.items() if not is_ready}
+        return Deployed(tuple(self.routed), ready, reasons, str(self.version))
+
+    def deploy(self, service: str, revision: str, model_version: str, shares: Sequence[Share], version: str) -> None:
+        assert self.models.get(revision, model_version) == model_version
+        self._ask(shares, version, {revision: model_version})
+
+    def shift(self, service: str, shares: Sequence[Share], version: str) -> None:
+        self._ask(shares, version, {})
+
+    def targets(self, service: str) -> list[Target]:
+        self._answer()
+        return [Target(each.revision, each.tag, each.percent, f"http://{each.revision}") for each in self.routed]
+
+    def users(self) -> dict[str, int]:
+        """Return the percentage of users of each model."""
+        return {self.models[each.revision]: each.percent for each in self.routed if each.percent}
+
+    def _ask(self, shares: Sequence[Share], version: str, made: Mapping[str, str]) -> None:
+        self._answer()
+        if version != str(self.version):
+            raise Conflict(f"{version} is not {self.version}")
+        models = {**self.models, **made}
+        names = [share.revision for share in shares]
+        assert sum(share.percent for share in shares) == 100
+        assert all(0 <= share.percent <= 100 for share in shares)
+        assert len(set(names)) == len({share.tag for share in shares}) == len(shares) <= 2
+        assert set(names) <= models.keys()
+        assert set(made) <= set(names)
+        if list(shares) != list(self.asked):
+            self.asked, self.models, self.version = list(shares), models, self.version + 1
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        able = {share.revision for share in self.routed}
+        if all(share.revision in able or self.ready.get(share.revision, True) for share in self.asked):
+            self.routed = self.asked
+            self.models = {share.revision: self.models[share.revision] for share in self.routed}
+        if not self.history or self.history[-1] != self.users():
+            self.history.append(self.users())
+
+    def _answer(self) -> None:
+        if self.down:
+            raise NotReady("the API server is down")
 
 
 def deps(folder: Path, **settings: str) -> Deps:

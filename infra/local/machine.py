@@ -35,6 +35,7 @@ PORTS: Final[Mapping[str, int]] = {
     "build_matrix": 8112,
     "train": 8113,
     "evaluate_offline": 8114,
+    "rollout": 8115,
     "recommend-1": 8120,
     "recommend-2": 8121,
     "score-svd-1": 8131,

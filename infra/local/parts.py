@@ -8,7 +8,7 @@ from typing import Final
 from infra.local.machine import KAFKA_JARS, ROOT, Machine
 from infra.local.router import SERVICES
 
-_FUNCTIONS: Final = ("ingest", "fold_lake", "build_matrix", "train", "evaluate_offline")
+_FUNCTIONS: Final = ("ingest", "fold_lake", "build_matrix", "train", "evaluate_offline", "rollout")
 _SCORES: Final = {"score-svd-1": "svd", "score-svd-2": "svd", "score-svdpp-1": "svdpp", "score-svdpp-2": "svdpp"}
 _RECOMMENDS: Final = ("recommend-1", "recommend-2")
 
@@ -33,18 +33,18 @@ def parts(machine: Machine) -> list[Part]:
     """Return every process, in the order of starting."""
     sources = str(ROOT / "infra/local/sources.yaml")
     addresses = {f"{name.upper()}_URL": machine.url(name) for name in _FUNCTIONS}
+    router = {"ROUTER": "envoy", "ROUTER_URL": machine.url("envoy-admin")}
     routes = {
+        **router,
         "SCORE_SVD_URL": machine.url("score-svd"),
         "SCORE_SVDPP_URL": machine.url("score-svdpp"),
-        "ROUTER": "envoy",
-        "ROUTER_URL": machine.url("envoy-admin"),
         "POPULAR_FILE": str(machine.data / "popular.json"),
     }
     return [
         _kafka(machine),
         _s3(machine),
         _envoy(machine),
-        *(_function(machine, name, name, "readiness", {}) for name in _FUNCTIONS),
+        *(_function(machine, name, name, "readiness", router if name == "rollout" else {}) for name in _FUNCTIONS),
         *(_function(machine, name, "score", "liveness", {"ALGORITHM": kind}) for name, kind in _SCORES.items()),
         *(_function(machine, name, "recommend", "readiness", routes) for name in _RECOMMENDS),
         Part(

@@ -41,7 +41,9 @@ def test_every_source_reads_a_topic_that_exists() -> None:
     sources = list(yaml.safe_load_all((ROOT / "infra/local/sources.yaml").read_text()))
     read = {topic for each in sources if each["kind"] == "KafkaSource" for topic in each["spec"]["topics"]}
     assert read <= set(TOPICS)
-    assert {event.type for event in PIPELINE} - read == {"marquee.model.evaluated"}  # nobody acts on it yet
+    assert {event.type for event in PIPELINE} - read == {
+        "marquee.rollout.changed"
+    }  # it is for people and machines outside
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

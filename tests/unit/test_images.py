@@ -1,6 +1,8 @@
 """What the image of each kind of function would hold, by the metadata of what is installed."""
 
 import re
+import subprocess
+import sys
 from importlib import metadata
 
 import pytest
@@ -35,3 +37,10 @@ def test_an_image_holds_nothing_it_does_not_need(extra: str, never: set[str]) ->
     """A smaller image starts sooner and has less to patch."""
     assert held("marquee", extra, set()) & never == set()
     assert "boto3" in held("marquee", extra, set())
+
+
+def test_rollout_needs_nothing_that_only_other_images_hold():
+    """What moves users starts without numbers, lake or trainers."""
+    absent = ["numpy", "scipy", "deltalake", "numba", "aiohttp", "typer", "yaml"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import functions.rollout.main"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,332 @@
+import dataclasses
+from collections import Counter
+from unittest.mock import Mock
+
+import pytest
+
+from functions.rollout import main
+from shared import bootstrap, failpoints, keys, telemetry
+from shared.errors import BadEvent, Conflict, Corrupt, NotFound, NotReady
+from shared.events import ModelEvaluated, OnlineEvaluated, Tick
+from tests import entry
+from tests.unit.functions.rollout.world import SERVICE, Killed, World, handle, named
+
+
+@pytest.fixture
+def world():
+    return World.new()
+
+
+def live(world, *versions):
+    """Bring models live one after another, each with a verdict for it."""
+    function = world.copy()
+    for lake_version, version in enumerate(versions, 1):
+        handle(world.pass_gate(version, lake_version), function)
+        handle(Tick(), function)
+        if world.state.canary:
+            handle(world.decide(version, 100 + lake_version, "promote"), function)
+        handle(Tick(), function)
+    assert world.svd.users() == {versions[-1]: 100}
+    return function
+
+
+def test_the_first_model_is_deployed_asked_and_given_all_users(world):
+    """At first none, then all, and whoever listens is told of both."""
+    function = world.copy()
+    handle(world.pass_gate("m1", 1), function)
+    assert (world.state.name, world.svd.users()) == ("deploying", {"": 100})
+    handle(Tick(), function)
+    assert (world.state.name, world.svd.users()) == ("stable", {"m1": 100})
+    assert world.told == [(1, "deploying", "m1"), (2, "promoted", "m1")]
+    assert world.state.announced == 2
+
+
+def test_a_canary_grows_with_each_safe_decision_and_is_promoted_by_a_verdict(world):
+    """The router follows the state, and the evidence is where it was stored."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    for number in range(1, 4):
+        handle(world.decide("m2", number, "hold"), function)
+        world.seconds += 601
+    handle(world.decide("m2", 9, "promote"), function)
+    handle(Tick(), function)
+    assert world.svd.history[-5:] == [
+        {"m1": 100},
+        {"m1": 95, "m2": 5},
+        {"m1": 75, "m2": 25},
+        {"m1": 50, "m2": 50},
+        {"m2": 100},
+    ]
+    assert world.state.log[-1].evidence == keys.decision(SERVICE, "m2", 9)
+    assert {share.tag: share.percent for share in world.svd.routed} == {"stable": 100, "previous": 0}
+
+
+def test_a_verdict_against_a_canary_takes_its_users_at_once(world):
+    """In the very event, not at the next tick; the model before is made ready again later."""
+    function = live(world, "m1", "m2")
+    handle(world.pass_gate("m3", 3), function)
+    handle(Tick(), function)
+    assert world.svd.users() == {"m2": 95, "m3": 5}
+    handle(world.decide("m3", 1, "roll_back"), function)
+    assert world.svd.users() == {"m2": 100}
+    handle(Tick(), function)
+    assert set(world.svd.models.values()) == {"m2", "m1"}
+
+
+def test_a_model_that_failed_the_gate_or_whose_report_says_nothing_gets_no_user(world):
+    """An event alone is no evidence."""
+    function = world.copy()
+    handle(world.pass_gate("bad", 1, accepted=False), function)
+    with pytest.raises(Corrupt, match="does not say"):
+        handle(ModelEvaluated("svd", "bad", True, "forged", 0.1), function)
+    with pytest.raises(NotFound):
+        handle(ModelEvaluated("svd", "none", True, "forged", 0.1), function)
+    assert (world.state.name, world.svd.version) == ("empty", 1)
+
+
+def test_a_decision_is_followed_as_it_is_stored_not_as_it_is_told(world):
+    """A forged event names a decision that is not there, or one about something else."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    world.decide("m2", 1, "hold")
+    handle(OnlineEvaluated(SERVICE, "m2", 1, "promote"), function)
+    assert world.state.canary
+    with pytest.raises(NotFound):
+        handle(OnlineEvaluated(SERVICE, "m2", 2, "promote"), function)
+    world.deps.objects.put(
+        keys.decision(SERVICE, "m2", 2), world.deps.objects.get(keys.decision(SERVICE, "m2", 1)).data
+    )
+    with pytest.raises(Corrupt, match="is decision 1"):
+        handle(OnlineEvaluated(SERVICE, "m2", 2, "promote"), function)
+    world.deps.objects.put(keys.decision(SERVICE, "m2", 3), b"{")
+    with pytest.raises(Corrupt, match="not a decision"):
+        handle(OnlineEvaluated(SERVICE, "m2", 3, "promote"), function)
+    with pytest.raises(BadEvent, match="no service"):
+        handle(OnlineEvaluated("recommend", "m2", 3, "promote"), function)
+    assert world.state.canary.release.model_version == "m2"
+
+
+@pytest.mark.parametrize("trouble", ["not ready", "another model"])
+def test_a_canary_that_does_not_answer_as_it_should_never_gets_a_user(world, trouble):
+    """It is waited for, and then refused with the reason."""
+    function = live(world, "m1")
+    if trouble == "not ready":
+        world.svd.ready[named("m2")] = None
+    function.web.wrong.add(named("m2"))
+    handle(world.pass_gate("m2", 2), function)
+    for _ in range(4):
+        handle(Tick(), function)
+        world.seconds += 90
+    assert world.state.name == "deploying"
+    handle(Tick(), function)
+    assert (world.state.name, world.state.log[-1].what) == ("stable", "rolled_back")
+    assert ("no answer" if trouble == "not ready" else "svd@another") in world.state.log[-1].why
+    handle(Tick(), function)
+    assert all("m2" not in users for users in world.svd.history)
+    assert set(world.svd.models.values()) == {"m1"}
+
+
+def test_a_canary_whose_processes_die_goes_back(world):
+    """After a while of silence, or at once when Knative says that it failed."""
+    function = live(world, "m1")
+    for number, is_ready in ((2, None), (3, False)):
+        handle(world.pass_gate(f"m{number}", number), function)
+        handle(Tick(), function)
+        assert world.svd.users() == {"m1": 95, f"m{number}": 5}
+        world.svd.ready[named(f"m{number}")] = is_ready
+        handle(Tick(), function)
+        assert world.state.canary is None or is_ready is None
+        world.seconds += 61
+        handle(Tick(), function)
+        assert (world.state.name, world.svd.users()) == ("stable", {"m1": 100})
+
+
+def test_a_canary_is_never_looked_for_where_the_router_does_not_know_it(world):
+    """Ready is not routed: its tag comes a moment later."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    targets, world.svd.targets = world.svd.targets, lambda _: []  # type: ignore[method-assign]
+    handle(Tick(), function)
+    assert world.state.name == "deploying"
+    world.svd.targets = targets  # type: ignore[method-assign]
+    handle(Tick(), function)
+    assert world.state.name == "canary"
+
+
+def test_one_service_that_cannot_be_served_does_not_keep_the_other(world):
+    """And its failure is told."""
+    function = world.copy()
+    handle(world.pass_gate("m1", 1), function)
+    world.revisions["score-svdpp"].down = True
+    with pytest.raises(NotReady, match="API server"):
+        handle(Tick(), function)
+    assert world.state.name == "stable"
+    world.deps.objects.put(keys.channel("score-svdpp"), b'{"log": 7}')
+    world.revisions["score-svdpp"].down = False
+    with pytest.raises(Corrupt, match="channel of score-svdpp"):
+        handle(Tick(), function)
+
+
+def test_what_could_not_be_told_is_told_later(world):
+    """Kafka is away: the users are moved all the same."""
+    function = world.copy()
+    handle(world.pass_gate("m1", 1), function)
+    world.deps.publisher.down = True
+    with pytest.raises(NotReady):
+        handle(Tick(), function)
+    assert (world.svd.users(), world.told) == ({"m1": 100}, [(1, "deploying", "m1")])
+    world.deps.publisher.down = False
+    handle(Tick(), function)
+    assert world.told == [(1, "deploying", "m1"), (2, "promoted", "m1")]
+
+
+def test_a_slow_copy_never_overwrites_what_came_after_it_looked(world):
+    """Its version of the traffic has passed: Conflict, and the newer shares stand."""
+    slow = live(world, "m1")
+    handle(world.pass_gate("m2", 2), slow)
+    handle(Tick(), slow)
+    world.seconds += 601
+
+    def meanwhile(_):
+        """The slow copy has stored its step, and sleeps; another one goes back."""
+        fast = world.copy()
+        handle(world.decide("m2", 2, "roll_back"), fast)
+
+    converge = slow.converge
+    slow.converge = lambda *standing: [meanwhile(0), converge(*standing)]
+    with pytest.raises(Conflict):
+        handle(world.decide("m2", 1, "hold"), slow)
+    assert world.svd.users() == {"m1": 100}
+    assert world.svd.history[-2:] == [{"m1": 95, "m2": 5}, {"m1": 100}]
+    slow.converge = converge
+    handle(Tick(), slow)
+    assert world.svd.users() == {"m1": 100}
+    assert [step[0] for step in world.steps] == list(range(1, len(world.steps) + 1))
+
+
+def test_a_look_at_another_canary_moves_nobody(world):
+    """What was seen of a revision is said of it alone, not of the one that took its place meanwhile."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    handle(world.pass_gate("m3", 3), function)
+    world.svd.ready[named("m2")] = False
+    look = function.look
+
+    def slow_look(*seen):
+        found = look(*seen)
+        if seen[1] and seen[1].release.model_version == "m2":
+            handle(world.decide("m2", 1, "roll_back"), world.copy())
+        return found
+
+    function.look = slow_look
+    with pytest.raises(Conflict):
+        handle(Tick(), function)
+    assert world.state.canary.release.model_version == "m3"
+
+
+@pytest.mark.parametrize("place", ["after_state", "after_converge", "after_announce"])
+@pytest.mark.parametrize("at", range(6))
+def test_dying_at_any_failpoint_loses_no_step_and_doubles_none(world, place, at, monkeypatch):
+    """The next copy does what the dead one had still to do, when the event comes again."""
+    reached = Counter()
+
+    def die(name):
+        reached[name] += 1
+        if (name, reached[name]) == (f"rollout.{place}", at + 1):
+            raise Killed
+
+    monkeypatch.setattr(failpoints, "reach", die)
+    events = [
+        world.pass_gate("m1", 1),
+        Tick(),
+        world.pass_gate("m2", 2),
+        Tick(),
+        world.decide("m2", 3, "promote"),
+        world.pass_gate("m3", 3),
+        Tick(),
+        world.decide("m3", 4, "roll_back"),
+    ]
+    deaths = 0
+    for event in events:
+        try:
+            handle(event, world.copy())
+        except Killed:
+            deaths += 1
+            handle(event, world.copy())
+    assert deaths == 1
+    for _ in range(3):
+        handle(Tick(), world.copy())
+    assert world.steps == [
+        (1, "deploying", "m1"),
+        (2, "promoted", "m1"),
+        (3, "deploying", "m2"),
+        (4, "canary", "m2"),
+        (5, "promoted", "m2"),
+        (6, "deploying", "m3"),
+        (7, "canary", "m3"),
+        (8, "rolled_back", "m3"),
+    ]
+    assert sorted(set(world.told)) == world.steps
+    assert world.svd.users() == {"m2": 100}
+
+
+def test_metrics_say_what_state_it_is_in(world):
+    """One state is 1, the others 0, and each change is counted."""
+    counted = telemetry.ROLLOUT_CHANGES.labels(SERVICE, "promoted")
+    before = counted._value.get()
+    live(world, "m1")
+    handle(world.pass_gate("m2", 2), world.copy())
+    handle(Tick(), world.copy())
+    found = {
+        sample.labels["state"]: sample.value
+        for metric in telemetry.ROLLOUT_STATE.collect()
+        for sample in metric.samples
+        if sample.labels["service"] == SERVICE
+    }
+    assert found == {"empty": 0, "deploying": 0, "canary": 1, "held": 0, "stable": 0}
+    assert telemetry.CANARY_WEIGHT.labels(SERVICE)._value.get() == 5
+    assert counted._value.get() == before + 1
+
+
+def test_through_the_framework(world, monkeypatch):
+    """Statuses tell the source what to do: done, never, again later."""
+    function = world.copy()
+    deps = dataclasses.replace(world.deps, settings=world.deps.settings.model_copy(update={"router": "envoy"}))
+    monkeypatch.setattr(bootstrap, "traffic", lambda *_: function.traffic)
+    monkeypatch.setattr(bootstrap, "revisions", lambda *_: function.revisions, raising=False)
+    monkeypatch.setattr("shared.adapters.web.web", lambda: function.web)
+    client = entry.client("rollout", deps, monkeypatch)
+    headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "content-type": "application/json"}
+
+    def post(kind, body):
+        return client.post("/", content=body, headers=headers | {"ce-type": kind}).status_code
+
+    accepted = b'{"algorithm":"svd","model_version":"m1","accepted":true,"reason":"","rmse":0.9}'
+    assert client.get("/health/readiness").status_code == 200
+    assert post(Tick.type, b"{}") == 204
+    assert post(ModelEvaluated.type, b"{}") == 400
+    assert post(ModelEvaluated.type, accepted) == 400
+    world.pass_gate("m1", 1)
+    assert post(ModelEvaluated.type, accepted) == 204
+    assert world.state.name == "deploying"
+    decision = b'{"service":"score-svd","model_version":"m1","number":1,"verdict":"promote"}'
+    assert post(OnlineEvaluated.type, decision) == 400
+    world.decide("m1", 1, "promote")
+    assert post(OnlineEvaluated.type, decision) == 204
+    assert post("marquee.lake.folded", b"{}") == 400
+    world.deps.objects.down = True
+    assert post(Tick.type, b"{}") == 503
+    world.deps.objects.down = False
+    monkeypatch.setattr(world.svd, "deploy", Mock(side_effect=Conflict("others")))
+    world.pass_gate("m2", 2)
+    assert post(ModelEvaluated.type, accepted.replace(b"m1", b"m2")) == 409
+
+
+def test_without_a_router_it_does_not_start(world, monkeypatch):
+    """It could not ask a canary anything."""
+    monkeypatch.setattr(bootstrap, "build", lambda *_: world.deps)
+    with pytest.raises(Exception, match="ROUTER is none"):
+        main.connect()
