@@ -11,7 +11,7 @@ from shared.errors import MarqueeError
 STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "matrix")
 TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier")
 SERVING: Final = ("score", "start", "chain", "strangers")
-CANARIES: Final = ("verdicts",)
+CANARIES: Final = ("verdicts", "online")
 NAMES: Final = STREAM + TRAINERS + SERVING + CANARIES
 
 

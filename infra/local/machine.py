@@ -36,6 +36,7 @@ PORTS: Final[Mapping[str, int]] = {
     "train": 8113,
     "evaluate_offline": 8114,
     "rollout": 8115,
+    "evaluate_online": 8116,
     "recommend-1": 8120,
     "recommend-2": 8121,
     "score-svd-1": 8131,

@@ -8,7 +8,9 @@ from typing import Final
 from infra.local.machine import KAFKA_JARS, ROOT, Machine
 from infra.local.router import SERVICES
 
-_FUNCTIONS: Final = ("ingest", "fold_lake", "build_matrix", "train", "evaluate_offline", "rollout")
+_FUNCTIONS: Final = (
+    "ingest", "fold_lake", "build_matrix", "train", "evaluate_offline", "evaluate_online", "rollout"
+)  # fmt: skip
 _SCORES: Final = {"score-svd-1": "svd", "score-svd-2": "svd", "score-svdpp-1": "svdpp", "score-svdpp-2": "svdpp"}
 _RECOMMENDS: Final = ("recommend-1", "recommend-2")
 
