@@ -29,6 +29,11 @@ def test_a_period_begins_a_moment_after_weights_moved() -> None:
     assert first(state(), 6, 100) == Period(6, 106)
 
 
+def test_a_canarys_period_is_known_when_the_log_has_forgotten_it() -> None:
+    """A log is cut; the canary's own weights are not."""
+    assert first(state(percent=5, periods=[{"since": 40, "percent": 5}]), 6, 100) == Period(46, 146)
+
+
 def test_without_a_canary_the_last_days_are_looked_at() -> None:
     """But none in which any of the services had other weights."""
     assert last([state(("promoted", 10))], 1_000, 6, 100) == Period(900, 1_000)
