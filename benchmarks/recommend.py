@@ -1,6 +1,7 @@
 """`recommend` end to end, through the router and the models, beside a function that answers a word."""
 
 import asyncio
+import urllib.request
 
 from benchmarks import serving
 from benchmarks.load import in_turn, paced, requests_per_second
@@ -8,7 +9,6 @@ from benchmarks.machine import local
 from benchmarks.process import empty
 from benchmarks.report import Result
 from cli.demo import wait
-from cli.summary import is_ready
 from infra.local.router import SERVICES
 from shared import keys
 from shared.events import ALGORITHMS
@@ -19,6 +19,15 @@ PARTS = [
 ]
 ROUNDS, SECONDS, IN_FLIGHT, THREADS = 3, 8, 50, 64
 PACED_PER_SECOND, PACED_SECONDS = 50, 20
+
+
+def is_ready(process_url: str) -> bool:
+    """Say whether a process wants traffic: a score process does once it has a model."""
+    try:
+        with urllib.request.urlopen(f"{process_url}/health/readiness", timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def run() -> list[Result]:

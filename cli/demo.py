@@ -21,10 +21,12 @@ from cli.console import errors, out, progress
 from cli.ratings import read_ratings, read_titles
 from cli.replay import replay
 from cli.stream_commands import store_titles
+from functions.rollout.core import revision
 from infra.local.machine import ROOT, Machine
-from infra.local.router import SERVICES
 from infra.local.stack import Stack, running
 from shared import bootstrap, keys
+from shared.adapters.envoy import EnvoyTraffic
+from shared.adapters.web import web
 from shared.errors import NotReady
 from shared.events import ALGORITHMS, MOVIELOG
 
@@ -105,15 +107,24 @@ class Demo:
             bars.update(training, completed=len(reports))
 
         wait(lambda: len(reports) == len(ALGORITHMS), "two evaluated models", look)
-        services = [keys.score_service(report["algorithm"]) for report in reports.values() if report["accepted"]]
-        processes = [self.machine.url(name) for service in services for name in SERVICES[service]]
-        serving = bars.add_task("models loaded by their processes", total=len(processes))
+        live = [
+            (service, revision(service, report["model_version"]))
+            for report in reports.values()
+            if report["accepted"] and (service := keys.score_service(report["algorithm"]))
+        ]
+        serving = bars.add_task("models rolled out to their users", total=len(live))
 
-        def count() -> None:
-            bars.update(serving, completed=sum(map(summary.is_ready, processes)))
+        def n_live() -> int:
+            return sum(self._has_all_users(*each) for each in live)
 
-        wait(lambda: all(map(summary.is_ready, processes)), "loaded models", count)
+        wait(lambda: n_live() == len(live), "live models", lambda: bars.update(serving, completed=n_live()))
+        bars.update(serving, completed=len(live))
         return sorted(reports.values(), key=lambda report: report["algorithm"])
+
+    def _has_all_users(self, service: str, name: str) -> bool:
+        """Say whether the router sends all requests of a service to a revision."""
+        targets = EnvoyTraffic(web(), self.machine.url("envoy-admin")).targets(service)
+        return any((each.revision, each.percent) == (name, 100) for each in targets)
 
     def _ask(self, bars: Progress) -> site.Asked:
         known = pc.unique(self.first["user_id"]).to_pylist()

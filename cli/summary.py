@@ -37,15 +37,6 @@ class Example(NamedTuple):
     recommended: Recommended
 
 
-def is_ready(process_url: str) -> bool:
-    """Say whether a process wants traffic: a score process does once it has a model."""
-    try:
-        with urllib.request.urlopen(f"{process_url}/health/readiness", timeout=2):
-            return True
-    except OSError:
-        return False
-
-
 def recommended(url: str, user_id: str) -> Recommended:
     """Return what is recommended to a user now."""
     with urllib.request.urlopen(f"{url}/recommend/{user_id}?n=10", timeout=5) as answer:
