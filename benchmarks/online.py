@@ -67,7 +67,7 @@ def run() -> list[Result]:
             theirs.seconds,
             "s",
             theirs.seconds / ours.seconds,
-            0.5,
+            1.0,
             details,
         ),
         Result(
