@@ -65,8 +65,9 @@ def requests(batches: Iterable[pa.RecordBatch], ids: Ids) -> Requests:
     """Return what the site got for the users known so far, of batches with `REQUEST_COLUMNS`. Raises: Corrupt."""
     parts = []
     for block in _blocks(batches, _RECORD):
-        block = _chosen(block, ids.users.known(block["user_id"]) >= 0)
-        part, _ = _part(block, ids.users.known(block["user_id"]), ids)
+        users = ids.users.known(block["user_id"])
+        block = _chosen(block, users >= 0)
+        part, _ = _part(block, users[users >= 0], ids)
         part["failed"] |= block["status"].fill_null(0).to_numpy() != _OK
         parts.append(part)
     columns, rows = _joined(parts, Requests.columns)

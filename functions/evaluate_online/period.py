@@ -26,8 +26,10 @@ def first(state: State, settle: int, length: int) -> Period:
     They begin `settle` later, when every copy of `recommend` has seen the weights. Bounds that hold at every look need
     evidence that only grows, so a canary is never judged by the last days.
     """
-    moved = max((change.at for change in state.log if change.what in _MOVING), default=0)
-    return Period(moved + settle, moved + settle + length)
+    moves = [change.at for change in state.log if change.what in _MOVING]
+    canary = on_trial(state)
+    since = max([*moves, canary.periods[-1].since if canary else 0]) + settle
+    return Period(since, since + length)
 
 
 def last(states: Iterable[State], now: int, settle: int, length: int) -> Period:

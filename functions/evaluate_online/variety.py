@@ -43,7 +43,8 @@ def diversity(shown: Times, n: int) -> float | None:
 
 def most_watched(watches: Acts) -> Ints:
     """Return the movies that the most users watched, at most `N_TOP`; of equals those first named."""
-    viewers = np.bincount(np.unique(pairs(watches.users, watches.movies)) & 0xFFFFFFFF)
+    watched = np.sort(pairs(watches.users, watches.movies))
+    viewers = np.bincount(watched[np.diff(watched, prepend=-1) != 0] & 0xFFFFFFFF)
     top = np.argsort(-viewers, kind="stable")[:N_TOP]
     return top[viewers[top] > 0].astype(np.int32)
 

@@ -39,8 +39,14 @@ def test_an_image_holds_nothing_it_does_not_need(extra: str, never: set[str]) ->
     assert "boto3" in held("marquee", extra, set())
 
 
-def test_rollout_needs_nothing_that_only_other_images_hold():
-    """What moves users starts without numbers, lake or trainers."""
-    absent = ["numpy", "scipy", "deltalake", "numba", "aiohttp", "typer", "yaml"]
-    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import functions.rollout.main"
+@pytest.mark.parametrize(
+    ("function", "absent"),
+    [
+        ("rollout", ["numpy", "scipy", "deltalake", "numba", "aiohttp", "typer", "yaml"]),
+        ("evaluate_online", ["scipy", "numba", "surprise", "aiohttp", "typer", "yaml"]),
+    ],
+)
+def test_a_function_needs_nothing_that_only_other_images_hold(function: str, absent: list[str]) -> None:
+    """What moves users starts without numbers, lake or trainers; what evaluates them without trainers."""
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import functions.{function}.main"
     subprocess.run([sys.executable, "-c", code], check=True)

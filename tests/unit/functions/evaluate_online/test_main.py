@@ -1,0 +1,396 @@
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.evaluate_online.main import handle
+from functions.evaluate_online.observe import Online
+from functions.train import core as training
+from shared import failpoints, keys
+from shared.bootstrap import Deps
+from shared.decision import Decision
+from shared.errors import Corrupt, NotReady
+from shared.events import OnlineEvaluated, Tick
+from shared.ports import Fold
+from shared.records import to_table
+from shared.rows import Row
+from tests import entry, fakes
+from tests.ratings import checkerboard, split_of
+from tests.unit.functions.evaluate_online.rows import DAY, HOUR, MINUTE, NOW, START, Site
+
+STABLE = {"model_version": "a", "revision": "svd-stable", "lake_version": 0}
+CANARY = {"model_version": "b", "revision": "svd-canary", "lake_version": 1}
+EVENT = "marquee.online.evaluated"
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def deps(tmp_path: Path) -> Deps:
+    return fakes.deps(tmp_path, verdict_min_users="50", verdict_margin="0.3", canary_steps="50")
+
+
+def rollout(deps: Deps, percent: int = 50, service: str = "score-svd", **fields: Any) -> None:
+    """A service has a stable model and a canary since the start."""
+    weighed = {"number": 1, "at": START - HOUR, "what": "canary", "model_version": "b", "percent": percent}
+    canary = {"release": CANARY, "phase": "serving", "periods": [{"since": START - HOUR, "percent": percent}]}
+    state = {"stable": STABLE, "canary": canary, "log": [weighed | {"who": "r", "why": "w"}]} | fields
+    deps.channels.update(service, lambda _: state)
+
+
+def site(hits: float = 0.3, canary_hits: float | None = None, n: int = 9_000, **facts: Any) -> Site:
+    """Users in both arms who get one list each, of whom these shares watch a movie of it."""
+    log, chance = Site(**facts), random.Random(3)
+    for user in range(1, n + 1):
+        canary = user % 2 == 1
+        log.serve(user, f"a m{user % 50} m{user % 7}", user * 100, "svd:canary" if canary else "svd:stable")
+        if chance.random() < (hits if canary_hits is None or not canary else canary_hits):
+            log.watch(user, "a", 10 * MINUTE + user)
+            log.rate(user, "a", 4.0, 20 * MINUTE)
+    log.alive(3 * HOUR)
+    return log
+
+
+GOOD = site()
+BAD = site(0.6, 0.05, n=600)
+
+
+def fold(deps: Deps, rows: list[Row]) -> int:
+    return deps.lake.fold(to_table(rows), Fold(deps.lake.last_fold().number + 1, ["k"]))
+
+
+def decisions(deps: Deps) -> list[Decision]:
+    return [Decision.from_bytes(deps.objects.get(key).data) for key in deps.objects.keys("decisions/")]
+
+
+def events(deps: Deps) -> list[OnlineEvaluated]:
+    return deps.publisher.events  # type: ignore[attr-defined, no-any-return]
+
+
+def arms_of(deps: Deps) -> Any:
+    """Return what the last report says of each arm of SVD."""
+    return json.loads(deps.objects.get(deps.objects.keys("reports/online/")[-1]).data)["score-svd"]
+
+
+@pytest.mark.parametrize(("log", "verdict"), [(GOOD, "promote"), (BAD, "roll_back"), (site(n=60), "hold")])
+def test_a_canary_is_judged_by_what_its_users_did(deps: Deps, log: Site, verdict: str) -> None:
+    """The decision is stored with its evidence, then told."""
+    rollout(deps)
+    fold(deps, log.rows)
+    handle(Tick(), Online(deps))
+    (decision,) = decisions(deps)
+    assert (decision.verdict, decision.against, decision.number) == (verdict, "a", 1)
+    assert events(deps) == [OnlineEvaluated("score-svd", "b", 1, verdict)]
+    assert decision.evidence["arms"]["svd:canary"]["closed_users"] == len(
+        [r for r in log.rows if r.arm == "svd:canary"]
+    )
+    assert decision.evidence["percent"] == 50
+
+
+def test_a_version_is_evaluated_once(deps: Deps) -> None:
+    """Ticks come every few seconds; the lake has news less often."""
+    rollout(deps)
+    fold(deps, BAD.rows)
+    online = Online(deps)
+    handle(Tick(), online)
+    handle(Tick(), online)
+    assert len(events(deps)) == 1
+    fold(deps, [BAD.rows[0]])
+    handle(Tick(), online)
+    assert [event.number for event in events(deps)] == [1, 2]
+
+
+def test_a_day_that_is_delivered_again_changes_no_number(deps: Deps) -> None:
+    """The same offsets are the same records."""
+    rollout(deps)
+    fold(deps, BAD.rows)
+    handle(Tick(), Online(deps))
+    before = arms_of(deps)
+    fold(deps, [replace(row, ingested_at=row.ingested_at + HOUR) for row in reversed(BAD.rows)])
+    handle(Tick(), Online(deps))
+    assert arms_of(deps) == before
+    assert len(decisions(deps)) == 2
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, HOUR, 9 * HOUR])
+def test_a_clock_that_is_wrong_by_hours_changes_no_number(deps: Deps, tmp_path: Path, ahead: int) -> None:
+    """The site's own lines about lists tell by how much."""
+    found = []
+    for name, log in (("right", BAD), ("wrong", site(0.6, 0.05, n=600, ahead=ahead))):
+        deps = fakes.deps(tmp_path / name)
+        rollout(deps)
+        fold(deps, log.rows)
+        handle(Tick(), Online(deps))
+        found.append(arms_of(deps))
+    assert found[0] == found[1]
+
+
+def test_watches_that_come_a_day_late_count_when_they_come(deps: Deps) -> None:
+    """Until then windows stay open: their users are not taken for users who watched nothing."""
+    rollout(deps)
+    acted = ("watch", "rating")
+    fold(deps, [row for row in GOOD.rows if row.kind not in acted])
+    handle(Tick(), Online(deps))
+    assert arms_of(deps)["svd:canary"]["closed_users"] == 0
+    fold(deps, [replace(row, ingested_at=row.ingested_at + DAY) for row in GOOD.rows if row.kind in acted])
+    handle(Tick(), Online(deps))
+    assert arms_of(deps)["svd:canary"]["closed_users"] == 4500
+    assert [decision.verdict for decision in decisions(deps)] == ["hold", "promote"]
+
+
+@pytest.mark.parametrize(
+    "lacks",
+    [
+        lambda row: row.kind == "watch",
+        lambda row: row.kind == "request",
+        lambda row: row.kind == "served",
+        lambda row: row.kind != "rating",
+        lambda row: row.arm == "svd:stable",
+        lambda row: row.movie_id == "a",
+    ],
+    ids=["watches", "requests", "served", "all but ratings", "stable's users", "watches of listed movies"],
+)
+def test_whatever_is_missing_nothing_is_promoted(deps: Deps, lacks: Callable[[Row], bool]) -> None:
+    """Absence of evidence holds the canary."""
+    rollout(deps)
+    fold(deps, [row for row in GOOD.rows if not lacks(row)])
+    handle(Tick(), Online(deps))
+    assert [decision.verdict for decision in decisions(deps)] == ["hold"]
+
+
+def test_without_models_nothing_is_said(deps: Deps) -> None:
+    """Popular movies are no experiment."""
+    fold(deps, BAD.rows)
+    handle(Tick(), Online(deps))
+    assert list(deps.objects.keys("")) == ["channels/evaluate_online.json"]
+    assert events(deps) == []
+
+
+@pytest.mark.parametrize("fields", [{"canary": None}, {"percent": 0}])
+def test_without_a_canary_that_has_users_nothing_is_decided(deps: Deps, fields: dict[str, Any]) -> None:
+    """What there is to say of the stable arm is said."""
+    rollout(deps, **fields)
+    fold(deps, BAD.rows)
+    handle(Tick(), Online(deps))
+    assert decisions(deps) == events(deps) == []
+    assert list(arms_of(deps)) == ["svd:stable"]
+    assert arms_of(deps)["svd:stable"]["closed_users"] == 300
+
+
+@pytest.mark.parametrize("change", [{"is_paused": True}, {"phase": "held"}])
+def test_a_canary_that_is_held_or_paused_is_judged_all_the_same(deps: Deps, change: dict[str, Any]) -> None:
+    """Its users go on telling; whether anybody acts on it is the rollout's business."""
+    rollout(deps)
+    channel = deps.channels.get("score-svd")
+    if "phase" in change:
+        change = {"canary": channel["canary"] | change}
+    deps.channels.update("score-svd", lambda before: dict(before) | change)
+    fold(deps, BAD.rows)
+    handle(Tick(), Online(deps))
+    assert [event.verdict for event in events(deps)] == ["roll_back"]
+
+
+def test_lists_before_the_weights_moved_do_not_count(deps: Deps) -> None:
+    """They were dealt otherwise; so were those of the first seconds after."""
+    moved = {"number": 2, "at": START + 1_000_000, "what": "canary", "model_version": "b", "percent": 50}
+    rollout(deps, log=[moved | {"who": "r", "why": "w"}])
+    fold(deps, BAD.rows)
+    handle(Tick(), Online(deps))
+    assert arms_of(deps)["svd:stable"]["lists"] == 0
+
+
+def test_a_canary_is_judged_by_the_first_days_of_its_weights(tmp_path: Path) -> None:
+    """What comes after adds nothing: bounds that hold at every look need evidence that only grows."""
+    deps = fakes.deps(tmp_path, online_days=str(2 / 24))
+    rollout(deps)
+    log = site(n=600)
+    log.serve(5001, "a", 2 * HOUR, "svd:canary")
+    fold(deps, log.rows)
+    handle(Tick(), Online(deps))
+    assert arms_of(deps)["svd:canary"]["users"] == 300
+
+
+def test_of_two_copies_the_first_decides_and_both_tell_of_it(deps: Deps) -> None:
+    """A decision made twice at one version differs in its moment alone."""
+    rollout(deps)
+    fold(deps, BAD.rows)
+    other = replace(deps, now=lambda: fakes.NOW.replace(minute=1))
+    done = {}
+
+    def meanwhile(name: str) -> None:
+        if name == "evaluate_online.after_decision" and not done:
+            done["it"] = True
+            handle(Tick(), Online(other))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(failpoints, "reach", meanwhile)
+        handle(Tick(), Online(deps))
+    (decision,) = decisions(deps)
+    assert decision.decided_at == NOW
+    assert events(deps) == [OnlineEvaluated("score-svd", "b", 1, "roll_back")] * 2
+
+
+@pytest.mark.parametrize("place", ["evaluate_online.after_decision", "evaluate_online.after_report"])
+def test_dying_anywhere_loses_no_decision_and_makes_no_other(
+    deps: Deps, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes next tells of the decision that stands."""
+    rollout(deps)
+    fold(deps, BAD.rows)
+
+    def die(name: str) -> None:
+        if name == place:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failpoints, "reach", die)
+        with pytest.raises(Killed):
+            handle(Tick(), Online(deps))
+    handle(Tick(), Online(replace(deps, now=lambda: fakes.NOW.replace(minute=1))))
+    (decision,) = decisions(deps)
+    assert decision.decided_at == NOW
+    assert deps.channels.get(keys.ONLINE_CHANNEL)["lake_version"] == 1
+
+
+class Failing(fakes.MemoryStore):
+    """A store whose nth call fails, before it is done or, if the answer is lost, after."""
+
+    def __init__(self, objects: dict[str, bytes], nth: int, is_lost: bool) -> None:
+        super().__init__()
+        self.objects, self.left, self.is_lost, self.was_lost = objects, nth, is_lost, False
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in ("get", "put_new", "put_if", "keys"):
+            return found
+
+        def call(*arguments: Any) -> Any:
+            self.left -= 1
+            if self.left == 0:
+                self.was_lost = True
+                if self.is_lost and name.startswith("put"):
+                    found(*arguments)
+                raise NotReady("lost")
+            return found(*arguments)
+
+        return call
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_store_that_fails_at_any_call_is_made_good_by_the_next_tick(tmp_path: Path, is_lost: bool) -> None:
+    """One decision, one report, the version noted, whichever call failed, and whether it was done or not."""
+    deps = fakes.deps(tmp_path, verdict_min_users="50")
+    rollout(deps)
+    fold(deps, site(n=60).rows)
+    begun = dict(deps.objects.objects)  # type: ignore[attr-defined]
+    for nth in range(1, 100):
+        store = Failing(dict(begun), nth, is_lost)
+        failing = replace(deps, objects=store)
+        try:
+            handle(Tick(), Online(failing))
+        except NotReady:
+            handle(Tick(), Online(replace(failing, now=lambda: fakes.NOW.replace(minute=1))))
+        if not store.was_lost:
+            break
+        assert len(decisions(failing)) == 1
+        assert failing.channels.get(keys.ONLINE_CHANNEL)["lake_version"] == 1
+    assert nth > 8
+
+
+def test_a_silent_kafka_is_told_to_the_source_and_made_good(deps: Deps) -> None:
+    """The decision stands; the next tick tells of it."""
+    rollout(deps)
+    fold(deps, BAD.rows)
+    deps.publisher.down = True  # type: ignore[attr-defined]
+    with pytest.raises(NotReady):
+        handle(Tick(), Online(deps))
+    deps.publisher.down = False  # type: ignore[attr-defined]
+    handle(Tick(), Online(deps))
+    assert len(decisions(deps)) == len(events(deps)) == 1
+
+
+@pytest.mark.parametrize("channel", [{"stable": "x"}, {"stable": STABLE, "log": 3}])
+def test_a_damaged_channel_is_told_and_no_bar_to_the_other_service(deps: Deps, channel: dict[str, Any]) -> None:
+    """The other's canary is decided about, every time until the damage is repaired."""
+    rollout(deps)
+    deps.channels.update("score-svdpp", lambda _: channel)
+    fold(deps, BAD.rows)
+    with pytest.raises(Corrupt, match="score-svdpp"):
+        handle(Tick(), Online(deps))
+    assert [event.verdict for event in events(deps)] == ["roll_back"]
+    deps.channels.update("score-svdpp", lambda _: {})
+    handle(Tick(), Online(deps))
+    assert len(decisions(deps)) == 1
+    assert deps.channels.get(keys.ONLINE_CHANNEL)["lake_version"] == 1
+
+
+def test_a_note_that_nobody_can_read_is_written_anew(deps: Deps) -> None:
+    """The version is evaluated again, and the decision that stands is told."""
+    rollout(deps)
+    fold(deps, BAD.rows)
+    handle(Tick(), Online(deps))
+    deps.objects.put(keys.channel(keys.ONLINE_CHANNEL), b"\x00")
+    handle(Tick(), Online(deps))
+    assert len(decisions(deps)) == 1
+    assert len(events(deps)) == 2
+    assert deps.channels.get(keys.ONLINE_CHANNEL)["lake_version"] == 1
+
+
+def test_a_decision_that_cannot_be_read_is_told_of_and_never_replaced(deps: Deps) -> None:
+    """It is the evidence of what was done."""
+    rollout(deps)
+    fold(deps, BAD.rows)
+    deps.objects.put(keys.decision("score-svd", "b", 1), b"damaged")
+    with pytest.raises(Corrupt):
+        handle(Tick(), Online(deps))
+    assert events(deps) == []
+
+
+def test_both_algorithms_are_compared(deps: Deps) -> None:
+    """Users of SVD++ watch twice as often, which is seen; without either model there is nothing to compare."""
+    only = {"canary": None, "log": []}
+    rollout(deps, **only)
+    log = site(0.2, 0.8, n=600)
+    named = {"svd:canary": "svdpp:stable"}
+    fold(deps, [replace(row, arm=named.get(row.arm or "", row.arm)) for row in log.rows])
+    handle(Tick(), Online(deps))
+    report = json.loads(deps.objects.get(keys.online_report(1)).data)
+    assert report["experiment"] is None
+    rollout(deps, service="score-svdpp", **only)
+    fold(deps, [log.rows[0]])
+    handle(Tick(), Online(deps))
+    told = json.loads(deps.objects.get(keys.online_report(2)).data)["experiment"]
+    assert (told["preferred"], told["of"], told["against"]) == ("svdpp:stable", "svdpp:stable", "svd:stable")
+    assert told["estimate"] == pytest.approx(0.6, abs=0.1)
+
+
+def test_a_model_is_read_once_and_a_damaged_one_costs_only_its_own_number(deps: Deps) -> None:
+    """Artifacts never change."""
+    fitted = training.fit(split_of(checkerboard(6), 0.2).train, "svd", training.Parameters(4, 30, 0.02, 0.01), seed=1)
+    deps.artifacts.put(keys.model("svd", "a"), fitted.to_files(), deps.manifest(kind="model", id="a"))
+    rollout(deps)
+    log = site(n=60)
+    log.rate(2, "m1", 4.0, HOUR)
+    fold(deps, log.rows)
+    online = Online(deps)
+    handle(Tick(), online)
+    assert arms_of(deps)["svd:stable"]["predicted_ratings"] == 1
+    assert arms_of(deps)["svd:canary"]["rmse"] is None
+    assert online.model("svd", "a") is online.model("svd", "a")
+
+
+def test_through_the_framework(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tick over HTTP evaluates; two that race are answered alike; an event of another kind is refused."""
+    rollout(deps)
+    fold(deps, site(n=60).rows)
+    client = entry.client("evaluate_online", deps, monkeypatch)
+    headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/ping", "ce-type": Tick.type}
+    assert client.post("/", content=b"{}", headers=headers).status_code == 204
+    assert client.post("/", content=b"{}", headers=headers | {"ce-type": EVENT}).status_code == 400
+    assert len(events(deps)) == 1

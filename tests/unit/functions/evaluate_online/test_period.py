@@ -1,0 +1,56 @@
+from typing import Any
+
+import pytest
+
+from functions.evaluate_online.period import Period, first, last, on_trial, share_of_alpha
+from shared.rollout import State, read
+
+STABLE = {"model_version": "a", "revision": "ra", "lake_version": 0}
+
+
+def state(*changes: tuple[str, int], percent: int = 0, **fields: Any) -> State:
+    log = [
+        {"number": n, "at": at, "what": what, "model_version": "b", "percent": percent, "who": "r", "why": "w"}
+        for n, (what, at) in enumerate(changes, 1)
+    ]
+    canary = {
+        "release": {"model_version": "b", "revision": "rb", "lake_version": 1},
+        "phase": "serving",
+        "periods": [{"since": 0, "percent": percent}],
+    }
+    return read("score-svd", {"stable": STABLE, "canary": canary | fields, "log": log})
+
+
+def test_a_period_begins_a_moment_after_weights_moved() -> None:
+    """What moves no user begins none: a model that waits, is deployed, is held, or a pause."""
+    moved = state(("promoted", 10), ("deploying", 20), ("canary", 30), ("waiting", 40), ("held", 50), ("paused", 60))
+    assert first(moved, 6, 100) == Period(36, 136)
+    assert first(state(("rolled_back", 70)), 6, 100) == Period(76, 176)
+    assert first(state(), 6, 100) == Period(6, 106)
+
+
+def test_a_canarys_period_is_known_when_the_log_has_forgotten_it() -> None:
+    """A log is cut; the canary's own weights are not."""
+    assert first(state(percent=5, periods=[{"since": 40, "percent": 5}]), 6, 100) == Period(46, 146)
+
+
+def test_without_a_canary_the_last_days_are_looked_at() -> None:
+    """But none in which any of the services had other weights."""
+    assert last([state(("promoted", 10))], 1_000, 6, 100) == Period(900, 1_000)
+    assert last([state(("promoted", 10)), state(("promoted", 950))], 1_000, 6, 100) == Period(956, 1_056)
+
+
+@pytest.mark.parametrize(
+    ("percent", "phase", "is_it"), [(0, "deploying", False), (5, "serving", True), (5, "held", True)]
+)
+def test_a_canary_with_users_is_on_trial(percent: int, phase: str, is_it: bool) -> None:
+    """Also while it is held: its users go on telling."""
+    assert (on_trial(state(percent=percent, phase=phase)) is not None) is is_it
+
+
+def test_alpha_is_shared_out_by_what_a_step_can_tell() -> None:
+    """5 · 95, 25 · 75 and 50 · 50 of 4,850; a weight that is no step has the least."""
+    shares = [share_of_alpha(percent, (5, 25, 50)) for percent in (5, 25, 50)]
+    assert shares == [pytest.approx(each / 4_850) for each in (475, 1_875, 2_500)]
+    assert sum(shares) == pytest.approx(1)
+    assert share_of_alpha(10, (5, 25, 50)) == shares[0]

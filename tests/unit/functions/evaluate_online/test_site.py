@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from functions.evaluate_online import gather, site
+from functions.evaluate_online.lists import Acts
+from tests.unit.functions.evaluate_online.rows import DAY, HOUR, MINUTE, SECOND, START, Site, behaviour
+
+
+def skew(log: Site) -> int:
+    found = behaviour(log.rows)
+    return site.skew(found.lists, found.requests)
+
+
+def came(log: Site, until: int = DAY) -> list[bool]:
+    found = behaviour(log.rows)
+    return site.came(found.lists, found.requests.take(~found.requests.failed), START + until).tolist()
+
+
+@pytest.mark.parametrize("ahead", [-5 * HOUR, -HOUR, -30 * SECOND, 0, MINUTE, 3 * HOUR])
+def test_the_sites_clock_is_known_from_the_lists_that_it_logged(ahead: int) -> None:
+    """A list is logged a moment after it was served."""
+    log = Site(ahead=ahead)
+    for user in range(1, 21):
+        log.serve(user, "a b", user * MINUTE)
+    assert skew(log) == ahead
+
+
+def test_users_who_ask_often_for_the_same_list_are_compared_ask_by_ask() -> None:
+    """Also if lines are lost: a list that is logged less often than it was served says nothing."""
+    log = Site(ahead=HOUR)
+    for user in range(1, 31):
+        for ask in range(5):
+            log.serve(user, "a b", (user + 7 * ask) * MINUTE, logged=ask > 0 or user <= 12)
+    assert skew(log) == HOUR
+
+
+def test_few_pairs_say_nothing_about_a_clock() -> None:
+    """Nine lists are no proof; nor are lists of other users or movies."""
+    log = Site(ahead=HOUR)
+    for user in range(1, 10):
+        log.serve(user, "a b", user * MINUTE)
+    for user in range(10, 40):
+        log.serve(user, "a b", user * MINUTE, logged=False)
+        log.log(user, "a c", user * MINUTE)
+    assert skew(log) == 0
+    assert skew(Site()) == 0
+
+
+def test_a_list_whose_line_never_came_was_seen_by_nobody() -> None:
+    """The answer was lost on its way, or the site had given up."""
+    log = Site()
+    for user in range(1, 11):
+        log.serve(user, "a b", user * MINUTE, logged=user != 4)
+    log.log(4, "", 4 * MINUTE, status=0)
+    assert came(log) == [user != 4 for user in range(1, 11)]
+
+
+def test_a_log_with_less_than_half_of_the_lists_is_incomplete_itself() -> None:
+    """Then every list counts, as it does without any line."""
+    log = Site()
+    for user in range(1, 11):
+        log.serve(user, "a b", user * MINUTE, logged=user < 5)
+    assert came(log) == [True] * 10
+    for row in [row for row in log.rows if row.kind == "request"]:
+        log.rows.remove(row)
+    assert came(log) == [True] * 10
+    assert came(Site()) == []
+
+
+def test_a_line_about_the_same_list_at_another_time_is_another_lists() -> None:
+    """It came within a minute, or not at all."""
+    log = Site()
+    for user in range(1, 6):
+        log.serve(user, "a", 0)
+    for at in (MINUTE, 3 * MINUTE):
+        log.serve(6, "a", at, logged=False)
+    log.log(6, "a", 4 * MINUTE)
+    assert came(log) == [True] * 5 + [False, True]
+
+
+def test_lists_whose_line_may_be_on_its_way_count() -> None:
+    """What is newer than all that is in is not missing yet."""
+    log = Site()
+    for user in range(1, 11):
+        log.serve(user, "a", user * MINUTE, logged=user <= 4)
+    assert came(log, 6 * MINUTE) == [True] * 10
+    assert came(log, 7 * MINUTE) == [user != 5 for user in range(1, 11)]
+
+
+def test_the_stream_is_in_up_to_where_all_but_a_few_users_watched() -> None:
+    """Nine clocks that are wrong by a day move nothing, however often they say so."""
+    log = Site()
+    for user in range(1, 31):
+        log.serve(user, "a", 0)
+        log.watch(user, "b", user * MINUTE)
+    assert behaviour(log.rows).until == START + 21 * MINUTE
+    for user in range(1, 10):
+        log.watch(user, "b", DAY)
+        log.watch(user, "b", DAY)
+    assert behaviour(log.rows).until == START + 30 * MINUTE
+
+
+def test_a_stream_without_watches_is_in_up_to_nowhere() -> None:
+    """Missing data closes no window."""
+    none = gather.acts([], gather.Ids(), "minute", 0, 1, 0)
+    assert site.watermark(none) == 0
+    few = np.arange(9, dtype=np.int32)
+    assert site.watermark(Acts(few, few, few + 100, few)) == 0
