@@ -1,7 +1,10 @@
 """The lake as one Delta Lake table, by delta-rs: atomic commits, versions, time travel."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,12 +16,15 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from shared import keys
 from shared.errors import Conflict, NotReady
-from shared.ports import Fold
+from shared.ports import DataFile, Fold, Partition, Vacuumed
 from shared.records import LAKE_SCHEMA, once_each, with_date
 
 _FOLD: Final = "fold_lake"
 _RECENT: Final = 3
 _CHANGE: Final = "_change_type"
+_HOUR_MS: Final = 3_600_000
+# Statistics stand in the log, which is kept: no column may have them that says who somebody is.
+_STATISTICS: Final = {"delta.dataSkippingStatsColumns": "ingested_at"}
 _IDENTITY: Final = ("topic", "partition", "offset", "ingested_at")
 
 
@@ -105,12 +111,21 @@ class DeltaLake:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
+        total: Counter[str] = Counter()
+        for file in self.files():
+            total[file.partition.kind] += file.n_rows
+        return dict(total)
+
+    def files(self, version: int | None = None) -> list[DataFile]:
+        """Return the table's files, from its log."""
         with _translated():
-            files = pa.table(self._newest().get_add_actions(flatten=True))
-        if len(files) == 0:
-            return {}
-        found = files.group_by("partition.kind").aggregate([("num_records", "sum")])
-        return dict(zip(found["partition.kind"].to_pylist(), found["num_records_sum"].to_pylist(), strict=True))
+            table = self._newest() if version is None else self._open(version)
+            found = pa.table(table.get_add_actions(flatten=True))
+        if len(found) == 0:
+            return []
+        names = ("path", "partition.kind", "partition.date", "num_records")
+        columns = (found[name].to_pylist() for name in names)
+        return [DataFile(path, Partition(kind, day), n) for path, kind, day, n in zip(*columns, strict=True)]
 
     def compact(self) -> None:
         """Join small files and write a checkpoint."""
@@ -118,6 +133,33 @@ class DeltaLake:
             table = self._newest()
             table.optimize.compact()
             table.create_checkpoint()
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """Delete whole partitions: a commit that names their files as removed, and reads and writes none."""
+        chosen = " OR ".join(f"(kind = '{each.kind}' AND date = '{each.date}')" for each in sorted(partitions))
+        with _translated():
+            self._newest().delete(chosen)
+
+    def vacuum(self, live: Collection[int]) -> Vacuumed:
+        """Delete the files that were removed from the table, or left behind by a commit that failed, before `live`.
+
+        A version from the oldest of `live` on consists of that one's files, which are named to be kept, and of later
+        ones, which are younger than its commit.
+        """
+        with _translated():
+            committed_at = self._open(min(live)).history(1)[0]["timestamp"]
+            hours = math.ceil((time.time() * 1000 - committed_at) / _HOUR_MS) + 1  # clocks may differ
+            table = self._newest()
+            files = table.vacuum(
+                hours, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=sorted(set(live))
+            )
+            sizes = (each.get("operationMetrics", {}).get("sizeOfDataToDelete", 0) for each in table.history(2))
+            return Vacuumed(len(files), sum(sizes) if files else 0)
+
+    def fence(self) -> None:
+        """Change the table's metadata, which every commit prepared on the old one conflicts with."""
+        with _translated():
+            self._newest().alter.set_table_properties(_STATISTICS)
 
     @contextmanager
     def _stored(self, kind: str, columns: Sequence[str], version: int | None) -> Iterator[pa.RecordBatchReader]:
@@ -171,7 +213,11 @@ class DeltaLake:
                     mode="ignore",
                     partition_by=["kind", "date"],
                     # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
-                    configuration={"delta.checkpointInterval": "20", "delta.enableExpiredLogCleanup": "false"},
+                    configuration={
+                        "delta.checkpointInterval": "20",
+                        "delta.enableExpiredLogCleanup": "false",
+                        **_STATISTICS,
+                    },
                     storage_options=dict(self.options),
                 )
 
