@@ -21,17 +21,21 @@ _SOON = 1.0  # seconds after the start: the first answers come first
 
 @dataclass(eq=False)
 class Served:
-    """A model and what came after it: the rows up to `lake_version`, all that there were at `complete_at` (seconds)."""
+    """A model and what came after it: the rows up to `lake_version`, all that there were at `complete_at` (seconds).
+
+    `erasures` counts those that had been made before the model was read.
+    """
 
     serving: core.Serving
     lake_version: int
     complete_at: float
+    erasures: int = 0
     fresh: Fresh = field(default_factory=Fresh)
 
     @classmethod
-    def of(cls, serving: core.Serving) -> "Served":
+    def of(cls, serving: core.Serving, erasures: int = 0) -> "Served":
         """Return a model with nothing after it yet."""
-        return cls(serving, serving.lake_version, datetime.fromisoformat(serving.built_at).timestamp())
+        return cls(serving, serving.lake_version, datetime.fromisoformat(serving.built_at).timestamp(), erasures)
 
     @cached_property
     def _known(self) -> Callable[[str, Acts], core.Known | None]:
@@ -50,7 +54,7 @@ class Score:
     """The deployed function: one algorithm, and the model that answers now."""
 
     deps: bootstrap.Deps
-    refused: str | None = None
+    refused: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         settings = self.deps.settings
@@ -72,20 +76,22 @@ class Score:
     def fetch(self, held: Served | None) -> Served | None:
         """Return the model that shall serve, with what came after it; the one held if it is the same.
 
-        It is the one of the setting MODEL_VERSION, else the one that the service's channel names.
+        It is the one of the setting MODEL_VERSION, else the one that the service's channel names. It is loaded anew
+        whenever somebody was taken out of the stored models because they asked to be forgotten.
         Raises: Corrupt if it fails any check, each such model counted once; NotReady.
         """
         version = self.deps.settings.model_version or self._named()
-        if not version or (held and held.serving.model_version == version):
+        erasures = self.deps.channels.get(keys.ERASURE_CHANNEL).get("erasures", 0)
+        if not version or (held and (held.serving.model_version, held.erasures) == (version, erasures)):
             return held
         try:
             serving = self._load(version)
         except (Corrupt, NotFound) as error:
-            if version != self.refused:
+            if (version, erasures) != self.refused:
                 telemetry.MODEL_REFUSED.labels(self.algorithm).inc()
-            self.refused = version
+            self.refused = version, erasures
             raise Corrupt(f"{version}: {error!r}") from error
-        served = Served.of(serving)
+        served = Served.of(serving, erasures)
         if held:
             self._try_to_catch_up(served)
         telemetry.MODEL_INFO.clear()
