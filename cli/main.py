@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import demo_command, machine_commands, model_commands, stream_commands
+from cli import demo_command, forget_command, machine_commands, model_commands, stream_commands
 from cli.console import errors
 from shared.errors import MarqueeError
 
@@ -29,7 +29,7 @@ def version(
         raise typer.Exit
 
 
-for commands in (machine_commands, stream_commands, model_commands, demo_command):
+for commands in (machine_commands, stream_commands, model_commands, demo_command, forget_command):
     commands.register(app)
 
 
