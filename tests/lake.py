@@ -36,13 +36,18 @@ def put_back(folder: Path, hours: float) -> None:
     """Make all that happened to a table in a folder look as if it had been so many hours earlier."""
     for checkpoint in (folder / "_delta_log").glob("*checkpoint*"):  # repeats the log, with its times
         checkpoint.unlink()
-    stamps = {"commitInfo": "timestamp", "add": "modificationTime", "remove": "deletionTimestamp"}
     for file in (folder / "_delta_log").glob("*.json"):
-        actions = [json.loads(line) for line in file.read_text().splitlines()]
-        for action in actions:
-            for kind, name in stamps.items():
-                if kind in action:
-                    action[kind][name] -= int(hours * 3_600_000)
-        file.write_text("\n".join(map(json.dumps, actions)))
+        file.write_bytes(earlier(file.read_bytes(), hours))
     for file in folder.glob("kind=*/*/*.parquet"):
         os.utime(file, (file.stat().st_mtime - hours * 3_600,) * 2)
+
+
+def earlier(commit: bytes, hours: float) -> bytes:
+    """Return a commit of a table's log as it would have been so many hours earlier."""
+    actions = [json.loads(line) for line in commit.splitlines()]
+    stamps = {"commitInfo": "timestamp", "add": "modificationTime", "remove": "deletionTimestamp"}
+    for action in actions:
+        for kind, name in stamps.items():
+            if kind in action:
+                action[kind][name] -= int(hours * 3_600_000)
+    return "\n".join(map(json.dumps, actions)).encode()
