@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.ratings import SAMPLE
+from benchmarks.ratings import SAMPLE, most_liked
 from benchmarks.report import Result
 from cli.ratings import read_ratings
 from functions.build_matrix import core as building
@@ -60,7 +60,7 @@ def world(algorithm: Algorithm, fold: int) -> World:
     train = building.build(gather.ratings(ratings.filter(~withheld).to_batches()), validation_fraction=0).train
     model = core.fit(train, algorithm, core.DEFAULTS[algorithm], seed=1)
     biases = accuracy.biases(*train.triples(), train.ratings.shape)
-    return World(model, building.popularity(train, n=len(train.movies)), biases, list(newcomers.values()))
+    return World(model, most_liked(train), biases, list(newcomers.values()))
 
 
 def measured(worlds: list[World], k: int | str) -> dict[str, float]:

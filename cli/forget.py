@@ -10,11 +10,12 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import pyarrow as pa
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random
@@ -22,7 +23,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from shared import erasure, failpoints, forgotten, keys
 from shared.artifacts import rewrite
 from shared.bootstrap import Deps
-from shared.errors import Conflict, Corrupt, NotFound
+from shared.errors import Conflict, Corrupt, NotFound, NotReady
 from shared.records import to_parquet
 
 Counts = Counter[str]
@@ -32,6 +33,7 @@ OnStep = Callable[[str, int, int], object]
 """Told what is done, with how many objects so far, and of how many."""
 
 _PASSES: Final = 10
+_TURN: Final = timedelta(minutes=30)
 _WORKERS: Final = 4
 _NOTHING: Final[Counts] = Counter()
 _KIND: Final = re.compile(r"/kind=(\w+)/")
@@ -57,12 +59,13 @@ def forget(user_id: str, deps: Deps, seconds_to_follow: float, on_step: OnStep =
 
     Args: seconds_to_follow: how long until every `ingest` has read the list again. Raises: NotReady.
     """
-    report = Report(forgotten.remember(deps.objects, user_id))
+    is_new, name = forgotten.remember(deps.objects, user_id)
+    report = Report(is_new)
     failpoints.reach("forget.listed")
     on_step("waiting until nothing of theirs comes in", 0, 1)
     time.sleep(seconds_to_follow)
     on_step("waiting until nothing of theirs comes in", 1, 1)
-    eraser = Eraser(user_id, deps, on_step)
+    eraser = Eraser(user_id, name, deps, on_step)
     for _ in range(_PASSES):
         found = eraser.erase()
         report.erased += found
@@ -74,15 +77,18 @@ def forget(user_id: str, deps: Deps, seconds_to_follow: float, on_step: OnStep =
 
 @dataclass(frozen=True)
 class Eraser:
-    """One user, and the bucket they are taken out of."""
+    """One user, by id and by name on the list, the bucket they are taken out of, and what was in the way of it."""
 
     user_id: str
+    name: str
     deps: Deps
     on_step: OnStep
+    trouble: dict[str, str] = field(default_factory=dict)
 
     def erase(self) -> Counts:
         """Take the user out of everything once, and return where they were."""
         objects = self.deps.objects
+        self._take_turn()
         found = self._all("landing", self._landed, objects.keys(keys.LANDING))
         found += self._all("refused objects", self._useless, objects.keys(keys.REFUSED))
         failpoints.reach("forget.landing")
@@ -92,12 +98,32 @@ class Eraser:
         found += self._all("log of the lake", self._commit, [key for key in lake if key.startswith(keys.LAKE_LOG)])
         failpoints.reach("forget.lake")
         for what in ("models", "matrices"):  # in this order no model ever has users that its matrix does not have
+            self._take_turn()
             found += self._all(what, self._artifact, _folders(objects.keys(f"{what}/")))
             failpoints.reach(f"forget.{what}")
         # Servers hold models and rows in memory, and load them anew when this changes.
-        self.deps.channels.update(keys.ERASURE_CHANNEL, lambda now: {"erasures": now.get("erasures", 0) + 1})
+        self.deps.channels.update(
+            keys.ERASURE_CHANNEL, lambda now: {**now, "erasures": now.get("erasures", 0) + 1, "until": ""}
+        )
         failpoints.reach("forget.told")
         return found
+
+    def _take_turn(self) -> None:
+        """Keep others from erasing for a while: two rewrites of one artifact would be in each other's way.
+
+        Whoever was stopped may go on at once. Raises: NotReady while another user is being erased.
+        """
+        now = self.deps.now()
+
+        def take(state: Mapping[str, Any]) -> Mapping[str, Any]:
+            if state.get("by", self.name) != self.name and state.get("until", "") > now.isoformat():
+                raise NotReady(
+                    "another user is being erased, or was until the command was stopped: run it for that user again, or"
+                    f" wait {_TURN.seconds // 60} minutes"
+                )
+            return {**state, "by": self.name, "until": (now + _TURN).isoformat()}
+
+        self.deps.channels.update(keys.ERASURE_CHANNEL, take)
 
     def search(self) -> tuple[dict[str, str], int]:
         """Return every object that mentions the user or cannot be searched, and how many objects there are."""
@@ -107,7 +133,7 @@ class Eraser:
 
     def _reason(self, key: str) -> str:
         try:
-            return "mentions the user" if self._mentions(key) else ""
+            return self.trouble.get(key, "mentions the user") if self._mentions(key) else ""
         except NotFound:
             return ""
         except Corrupt as error:
@@ -182,7 +208,7 @@ class Eraser:
             except Conflict:
                 return Counter(["objects that somebody else wrote at the time"])
             except Corrupt as error:
-                self.deps.log.warning("not_erased", key=name, reason=str(error))
+                self.trouble[name] = str(error)
                 return _NOTHING
 
         return sum(self._each(what, step, names), Counter())

@@ -22,11 +22,11 @@ from shared.adapters.files import DirectoryStore, read_yaml
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.errors import BadInput, Conflict, Corrupt, NotFound
 from shared.events import Algorithm
-from shared.explanation import explanation, parts
+from shared.explanation import explanation
 from shared.matrix import Split
 from shared.model import FactorModel, places
 from shared.ranking import top
-from shared.recommendation import Explanation
+from shared.recommendation import Explanation, Rung
 
 
 def parameters(algorithm: Algorithm, source: Path | None, changes: Mapping[str, Any]) -> training.Parameters:
@@ -161,9 +161,10 @@ def recommend(folder: Path, user_id: str, n: int, source: Path | None) -> list[E
     user = model.fold_in((), rated) if row is None else model.profile(row)
     seen = places(list(rated), model.movie_index)
     seen = np.sort(seen[seen >= 0])
-    named = {"rung": "folded_in" if row is None else "personal", "model": _manifest(folder).id, "revision": "offline"}
+    rung: Rung = "folded_in" if row is None else "personal"
+    model_id = _manifest(folder).id
     return [
-        explanation(parts(model, user, place, seen), user_id, model.movies[place], model.movies, seen=False, **named)
+        explanation(model, user, place, seen, user_id=user_id, rung=rung, model=model_id, revision="offline")
         for place in top(model, user, n, seen).places.tolist()
     ]
 

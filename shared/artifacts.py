@@ -30,6 +30,7 @@ class FileFacts(BaseModel):
 class Manifest(BaseModel):
     """The story of an artifact: what made it, from what, and the checksum of every file.
 
+    `lake_version` was the lake's newest at `lake_read_at`, or came after it; times are ISO 8601.
     `erased` counts the users who were taken out of it since, because they asked to be forgotten.
     """
 
@@ -46,6 +47,7 @@ class Manifest(BaseModel):
     libraries: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     lake_version: int | None = None
+    lake_read_at: str | None = None
     offsets: dict[str, list[int]] = {}
     metrics: dict[str, Any] = {}
     erased: int = 0

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from shared.errors import BadEvent
+from shared.lines import USER_ID
 from shared.recommendation import MovieId, Rung
 
 MOVIELOG = "movielog"
@@ -89,7 +90,7 @@ class RecommendationServed:
 
     type: ClassVar[str] = "marquee.recommendation.served"
     request_id: Id
-    user_id: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,17}$")]
+    user_id: Annotated[str, Field(pattern=f"^{USER_ID}$")]
     time: Count
     movies: tuple[MovieId, ...]
     latency_ms: Annotated[float, Field(ge=0)]

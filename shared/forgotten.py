@@ -52,12 +52,12 @@ def read(objects: ObjectStore) -> Forgotten:
     return Forgotten(objects.get(keys.SALT).data, frozenset(name.removeprefix(keys.FORGOTTEN) for name in names))
 
 
-def remember(objects: ObjectStore, user_id: str) -> bool:
-    """Put somebody on the list, and say whether they are new there. Raises: NotReady."""
-    name = keys.FORGOTTEN + digest(_salt(objects), user_id)
-    is_new = name not in listed(objects)
-    objects.put_new(name, b"")
-    return is_new
+def remember(objects: ObjectStore, user_id: str) -> tuple[bool, str]:
+    """Put somebody on the list; say whether they are new there, and by which name. Raises: NotReady."""
+    name = digest(_salt(objects), user_id)
+    is_new = keys.FORGOTTEN + name not in listed(objects)
+    objects.put_new(keys.FORGOTTEN + name, b"")
+    return is_new, name
 
 
 def listed(objects: ObjectStore) -> Sequence[str]:

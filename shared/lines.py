@@ -13,8 +13,11 @@ from typing import Final
 
 from shared.rows import Place, Row
 
+USER_ID: Final = "[1-9][0-9]{0,17}"
+"""The pattern of a user id: a whole number from 1, below 10^18, written plainly."""
+
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{3,9})?)?(Z?)", re.ASCII)
-_USER: Final = re.compile(r"[1-9]\d{0,17}", re.ASCII)
+_USER: Final = re.compile(USER_ID)
 _MOVIE: Final = re.compile(r"\w[^\s\x00-\x1f\x7f/\\,=<>\"\u200b-\u202e\u2060-\u206f\ufeff\ufffe\uffff]{0,255}")
 _MINUTE: Final = re.compile(r"\d{1,5}", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,4}(?:\.\d{1,4})?", re.ASCII)

@@ -1,7 +1,6 @@
 """The rating matrix: who rated what how, in compressed sparse rows, split by time."""
 
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -18,7 +17,6 @@ from shared.errors import Corrupt
 TRAIN: Final = "train.npz"
 VALIDATION: Final = "validation.npz"
 VOCABULARY: Final = "vocabulary.parquet"
-POPULARITY: Final = "popularity.json"
 
 _CSR: Final = {
     "data": npz.Spec("<f4", 1),
@@ -70,15 +68,11 @@ class RatingMatrix:
 
 @dataclass(frozen=True)
 class Split:
-    """Older ratings to train on and newer ones to validate on, over one vocabulary.
-
-    `popularity` holds movie ids, the most popular first, of the training ratings.
-    """
+    """Older ratings to train on and newer ones to validate on, over one vocabulary."""
 
     matrix_id: str
     train: RatingMatrix
     validation: RatingMatrix
-    popularity: list[str]
 
     def without(self, user_id: str) -> "Split":
         """Return the split without a user's rows; itself if there is no such user."""
@@ -96,13 +90,12 @@ class Split:
             TRAIN: _dump(self.train.ratings),
             VALIDATION: _dump(self.validation.ratings),
             VOCABULARY: sink.getvalue(),
-            POPULARITY: json.dumps(self.popularity, ensure_ascii=False).encode(),
         }
 
     @classmethod
     def from_files(cls, matrix_id: str, files: Mapping[str, bytes]) -> "Split":
         """Return a stored split, every file checked. Raises: Corrupt."""
-        missing = {TRAIN, VALIDATION, VOCABULARY, POPULARITY} - set(files)
+        missing = {TRAIN, VALIDATION, VOCABULARY} - set(files)
         if missing:
             raise Corrupt(f"matrix {matrix_id} lacks {sorted(missing)}")
         users, movies = _vocabulary(files[VOCABULARY])
@@ -111,7 +104,6 @@ class Split:
             matrix_id,
             RatingMatrix(_load(files[TRAIN], shape), users, movies),
             RatingMatrix(_load(files[VALIDATION], shape), users, movies),
-            _popularity(files[POPULARITY], movies),
         )
 
 
@@ -154,14 +146,3 @@ def _vocabulary(data: bytes) -> tuple[list[str], list[str]]:
         if len(set(names)) != len(names):
             raise Corrupt("not a vocabulary: an id stands twice")
     return ids["user"], ids["movie"]
-
-
-def _popularity(data: bytes, movies: list[str]) -> list[str]:
-    try:
-        popular = json.loads(data)
-    except ValueError as error:
-        raise Corrupt(f"not a popularity list: {error}") from error
-    known = set(movies)
-    if not isinstance(popular, list) or not all(isinstance(movie, str) and movie in known for movie in popular):
-        raise Corrupt("not a popularity list: something else than movies of the vocabulary")
-    return popular

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,11 +70,15 @@ class Vacuumed(NamedTuple):
     n_bytes: int
 
 
+NO_VERSION: Final = -1
+"""The version of a lake that nothing was ever committed to: it is empty, and only a commit makes it."""
+
+
 class Lake(Protocol):
     """The table of everything that happened. Every method may raise NotReady."""
 
     def version(self) -> int:
-        """Return the newest version."""
+        """Return the newest version, `NO_VERSION` before the first commit."""
 
     def last_fold(self) -> Fold:
         """Return the last committed fold; number 0 with no keys if there was none."""

@@ -72,7 +72,10 @@ class Explanation(BaseModel):
 
 
 class Popular(BaseModel):
-    """What everybody likes these days, best first, and `popular@<matrix>`: the answer of `GET /popular`."""
+    """What everybody likes these days, best first: the answer of `GET /popular`.
+
+    `model` is `popular@<matrix>+<lake version>`: counted from a matrix and all that came after it up to that version.
+    """
 
     model_config = _exact
 

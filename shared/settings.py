@@ -57,6 +57,7 @@ class Settings(BaseModel):
     algorithm: Algorithm = "svd"
     model_version: str = ""
     fresh_poll_seconds: Positive = 2.0
+    fresh_wait_seconds: Annotated[float, Field(ge=0)] = 5.0
     k_revision: str = "local"
 
     score_svd_url: str = "http://127.0.0.1:8101"

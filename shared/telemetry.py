@@ -38,4 +38,5 @@ MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that faile
 MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])
 
 FRESHNESS = Gauge("marquee_freshness_seconds", "Seconds since all that the lake held was known to this process")
-FRESH_ROWS = Counter("marquee_fresh_rows_total", "Rows of the lake that were taken in after the model's matrix")
+FRESH_ROWS = Counter("marquee_fresh_rows_total", "Watches and ratings that were taken in after the model's matrix")
+FRESH_ACTS = Gauge("marquee_fresh_acts_number", "Pairs of user and movie held in memory since the model's matrix")

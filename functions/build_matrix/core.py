@@ -14,18 +14,18 @@ from shared.errors import BadInput
 from shared.history import HISTORY
 from shared.matrix import RatingMatrix, Split
 
-N_POPULAR: Final = 200
 MOST_CELLS: Final = 2**31 - 1  # indptr is stored as int32
 
 
-def due(n_ratings: int, n_built: int, age_hours: float | None, min_new_ratings: int, max_age_hours: float) -> bool:
-    """Say whether a matrix shall be built: enough ratings are new, or the last matrix is old and some are.
+def due(
+    new_ratings: int, new_watches: int, age_hours: float | None, min_new_ratings: int, max_age_hours: float
+) -> bool:
+    """Say whether a matrix shall be built: enough ratings are new, or the last matrix is old and anything is new.
 
-    Args: n_ratings: in the lake now; n_built: when the last matrix was built; age_hours: of that matrix, None if
-    there is none.
+    Args: new_ratings, new_watches: rows since the last matrix; age_hours: of that matrix, None if there is none.
     """
-    new = n_ratings - n_built
-    return new >= min_new_ratings or (age_hours is not None and age_hours >= max_age_hours and new > 0)
+    is_old = age_hours is not None and age_hours >= max_age_hours
+    return new_ratings >= min_new_ratings or (is_old and new_ratings + new_watches > 0)
 
 
 def is_old(ratings: Ratings, validation_fraction: float) -> NDArray[np.bool_]:
@@ -60,17 +60,7 @@ def _split(ratings: Ratings, old: NDArray[np.bool_], history: bytes) -> Split:
     if n > MOST_CELLS:
         raise BadInput(f"{n} different pairs of user and movie are rated; a matrix holds at most {MOST_CELLS}")
     train, validation = (_matrix(ratings, ratings.is_latest & side) for side in (old, ~old))
-    return Split(_content_id(train, validation, history), train, validation, popularity(train))
-
-
-def popularity(train: RatingMatrix, n: int = N_POPULAR) -> list[str]:
-    """Return the n movies that most users rated above the average rating, the most popular first."""
-    columns, values = train.ratings.indices, train.ratings.data
-    if not len(values):
-        return []
-    liked = np.bincount(columns[values >= values.mean()], minlength=len(train.movies))
-    best = np.lexsort((np.arange(len(liked)), -liked))[:n]
-    return [train.movies[column] for column in best if liked[column]]
+    return Split(_content_id(train, validation, history), train, validation)
 
 
 def statistics(ratings: Ratings) -> dict[str, Any]:

@@ -13,11 +13,14 @@ from shared.events import LakeFolded, MatrixBuilt, Tick
 def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
     """Read the ratings at one lake version, split them by time, store the matrix, say so."""
     standing = deps.channels.get(keys.MATRIX_CHANNEL)
-    n_stored = deps.lake.counts().get("rating", 0)
-    settings = deps.settings
-    age = age_hours(standing, deps.now())
+    now, counts, settings = deps.now(), deps.lake.counts(), deps.settings
+    n_stored, n_watched = counts.get("rating", 0), counts.get("watch", 0)
     if not core.due(
-        n_stored, standing.get("n_stored", 0), age, settings.min_new_ratings, settings.matrix_max_age_hours
+        n_stored - standing.get("n_stored", 0),
+        n_watched - standing.get("n_watched", 0),
+        age_hours(standing, now),
+        settings.min_new_ratings,
+        settings.matrix_max_age_hours,
     ):
         return
     asked = forgotten.listed(deps.objects)
@@ -30,6 +33,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         kind="matrix",
         id=split.matrix_id,
         lake_version=lake_version,
+        lake_read_at=now.isoformat(),
         parameters={"validation_fraction": settings.validation_fraction},
         offsets=ratings.offsets,
         metrics={**statistics, "drift": core.drift(standing.get("statistics"), statistics)},
@@ -42,6 +46,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         "matrix_id": split.matrix_id,
         "lake_version": lake_version,
         "n_stored": n_stored,
+        "n_watched": n_watched,
         "statistics": statistics,
         "built_at": deps.now().isoformat(),
     }

@@ -5,13 +5,16 @@ Killed anywhere it is done again from the start at the next tick: each step find
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from functions.fold_lake import core
 from shared import bootstrap, failpoints, keys, telemetry
 from shared.errors import Corrupt, NotFound
 from shared.events import ALGORITHMS
 from shared.ports import Vacuumed
+
+_COUNTED: Final = {"n_stored": "rating", "n_watched": "watch"}
+"""Where the channel of matrices says how many rows of a kind were stored."""
 
 
 def expire(deps: bootstrap.Deps) -> None:
@@ -55,16 +58,15 @@ def due(last: Mapping[str, Any], now: datetime, every_hours: float) -> bool:
 
 
 def count_anew(matrix: int, deps: bootstrap.Deps) -> None:
-    """Correct how many ratings the standing matrix counted: those that are gone must not hide the new ones."""
-    n_stored = core.still_stored(deps.lake.files(matrix), deps.lake.files(), "rating")
-    deps.channels.update(
-        keys.MATRIX_CHANNEL,
-        lambda now: (
-            {**now, "n_stored": n_stored}
-            if now.get("lake_version") == matrix and now.get("n_stored", 0) > n_stored
-            else None
-        ),
-    )
+    """Correct what the standing matrix counted as stored: rows that are gone must not hide new ones."""
+    then, now = deps.lake.files(matrix), deps.lake.files()
+    left = {name: core.still_stored(then, now, kind) for name, kind in _COUNTED.items()}
+
+    def correct(state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        fewer = {name: n_rows for name, n_rows in left.items() if n_rows < state.get(name, 0)}
+        return {**state, **fewer} if fewer and state.get("lake_version") == matrix else None
+
+    deps.channels.update(keys.MATRIX_CHANNEL, correct)
 
 
 def vacuum(matrix: int, deps: bootstrap.Deps) -> Vacuumed:
@@ -90,7 +92,7 @@ def live_versions(deps: bootstrap.Deps) -> set[int]:
             raise Corrupt(f"there are models of {algorithm}, and the channel of {service} names none")
         for model in models:
             version = lake_version(keys.model(algorithm, model), deps)
-            if version is not None:
+            if version is not None and version >= 0:  # before 0 there is no file
                 versions.add(version)
     return versions
 

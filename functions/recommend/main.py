@@ -46,9 +46,13 @@ class Call(NamedTuple):
 
 @dataclass
 class Recommend:
-    """The deployed function: where the models answer, and what it knows itself."""
+    """The deployed function: where the models answer, and what it knows itself.
+
+    `unrecorded` is why an answer was not put on record the last time that one was not.
+    """
 
     deps: bootstrap.Deps
+    unrecorded: str = ""
 
     def __post_init__(self) -> None:
         settings = self.deps.settings
@@ -82,7 +86,17 @@ class Recommend:
         return core.Answer(found.movies, found.rung, found.model, found.revision)
 
     def record(self, ask: core.Ask, answer: core.Answer, call: Call) -> None:
-        """Count what is served, and hand the record of it to Kafka."""
+        """Count what is served, and hand the record of it to Kafka; no failure of that costs the user the answer."""
+        try:
+            self._record(ask, answer, call)
+        except Exception as error:
+            telemetry.EVENTS_DROPPED.inc()
+            reason = repr(error)[:500]
+            if reason != self.unrecorded:  # a thousand requests that fail together are no news
+                self.unrecorded = reason
+                self.deps.log.warning("answer_not_recorded", reason=reason)
+
+    def _record(self, ask: core.Ask, answer: core.Answer, call: Call) -> None:
         seconds = time.perf_counter() - call.started
         telemetry.REQUESTS.labels(answer.rung, call.arm).inc()
         telemetry.LATENCY.observe(seconds)

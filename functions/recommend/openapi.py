@@ -7,11 +7,11 @@ from pydantic.json_schema import models_json_schema
 
 from functions.recommend.answers import Explained, Problem, Recommended
 from functions.recommend.core import EXCLUDE_MOST
+from shared.lines import USER_ID
 from shared.recommendation import N_MOST
 
 Part = Mapping[str, Any]
 
-_USER: Final = r"^[1-9][0-9]{0,17}$"
 _MOVIE: Final = r"^[0-9A-Za-z_][0-9A-Za-z_+.-]{0,255}$"
 """The plain movie ids. Others are answered too, see `shared.lines`."""
 
@@ -20,7 +20,9 @@ def _parameter(name: str, place: str, what: str, schema: Part, **more: Any) -> P
     return {"name": name, "in": place, "description": what, "required": place == "path", "schema": schema, **more}
 
 
-_USER_ID: Final = _parameter("user_id", "path", "The site's id of a user.", {"type": "string", "pattern": _USER})
+_USER_ID: Final = _parameter(
+    "user_id", "path", "The site's id of a user.", {"type": "string", "pattern": f"^{USER_ID}$"}
+)
 _MOVIE_ID: Final = _parameter("movie_id", "path", "The site's id of a movie.", {"type": "string", "pattern": _MOVIE})
 _REQUEST_ID: Final = _parameter("X-Request-Id", "header", "Echoed, if it is plain text.", {"type": "string"})
 _N: Final = _parameter(

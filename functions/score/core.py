@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
 from functions.score.fresh import NEVER, Acts
 from functions.score.panel import elect, numbered
-from shared import explanation, keys
+from shared import keys
 from shared.artifacts import Artifact, Manifest
 from shared.errors import BadInput, Corrupt, NotFound
+from shared.explanation import explanation
 from shared.history import NEWER, TRAINED, WATCHED, History
 from shared.model import FactorModel, Places, Profile, places
 from shared.ranking import Top, top
-from shared.recommendation import N_MOST, N_POPULAR, Rung
+from shared.recommendation import N_MOST, N_POPULAR, Explanation, Rung
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +24,8 @@ class Serving:
     """A model, its version, and what its users had done when its matrix was built.
 
     `places` has for each movie of the history its place in the model, -1 if the model does not know it.
-    `lake_version` is the last that the matrix and its history know, and `built_at` when that was.
+    `lake_version` is the last that the matrix and its history know; it held all there was at `complete_at`, in seconds
+    since 1970.
     """
 
     model_version: str
@@ -31,7 +34,7 @@ class Serving:
     history: History
     places: Places
     lake_version: int
-    built_at: str
+    complete_at: float
 
 
 class Known(NamedTuple):
@@ -57,7 +60,16 @@ def load(model: Artifact, matrix: Manifest, history: bytes) -> Serving:
     if matrix.lake_version is None:
         raise Corrupt(f"matrix {matrix.id} does not say which version of the lake it was built from")
     at = places(past.movies, factors.movie_index)
-    return Serving(model.manifest.id, matrix.id, factors, past, at, matrix.lake_version, matrix.created_at)
+    return Serving(model.manifest.id, matrix.id, factors, past, at, matrix.lake_version, _complete_at(matrix))
+
+
+def _complete_at(matrix: Manifest) -> float:
+    """Return the moment after which the lake may have held more than a matrix knows, in seconds since 1970."""
+    looked_at = matrix.lake_read_at or matrix.created_at
+    try:
+        return datetime.fromisoformat(looked_at).timestamp()
+    except ValueError:
+        raise Corrupt(f"matrix {matrix.id} was made from the lake at {looked_at[:40]!r}, which is no time") from None
 
 
 def known(serving: Serving, user_id: str, acts: Acts) -> Known | None:
@@ -106,12 +118,14 @@ def top_n(serving: Serving, user: Known, n: int, exclude: Sequence[str]) -> tupl
     return [model.movies[place] for place in found.places], found
 
 
-def why(serving: Serving, user: Known, movie: str) -> explanation.Parts:
+def why(serving: Serving, user: Known, user_id: str, movie: str, *, model: str, revision: str) -> Explanation:
     """Return the parts of a movie's score. Raises: NotFound if the model does not know the movie."""
     place = serving.model.movie_index.get(movie)
     if place is None:
         raise NotFound(f"model {serving.model_version} does not know movie {movie[:40]!r}")
-    return explanation.parts(serving.model, user.profile, place, user.seen)
+    return explanation(
+        serving.model, user.profile, place, user.seen, user_id=user_id, rung=user.rung, model=model, revision=revision
+    )
 
 
 def popular(history: History, fresh: Sequence[tuple[str, str]], n: int = N_POPULAR) -> list[str]:

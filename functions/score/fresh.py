@@ -1,5 +1,6 @@
 """What users did since a matrix was built: the lake's rows after its version, as they come in."""
 
+import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,17 +11,27 @@ from shared.history import PANEL
 if TYPE_CHECKING:
     import pyarrow as pa
 
-COLUMNS: Final = ("kind", "user_id", "movie_id", "rating", "time")
-_KINDS: Final = {"watch", "rating"}
+COLUMNS: Final = ("kind", "user_id", "movie_id", "rating", "topic", "partition", "offset", "time")
 NEVER: Final = -(2**63)
 """Before any time."""
 
 
+Record = tuple[str, int, int]
+"""Topic, partition and offset."""
+
+
 class Act(NamedTuple):
-    """A movie was watched; `rating` is the latest, given at `rated_at` (microseconds since 1970), None without one."""
+    """A movie was watched; `rating` is the latest, None without one.
+
+    It was given at `rated_at`, in microseconds since 1970; of several at one moment the last `record` counts.
+    """
 
     rating: float | None
-    rated_at: int
+    rated_at: int = NEVER
+    record: Record = ("", -1, -1)
+
+
+WATCHED: Final = Act(None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +47,12 @@ NOTHING: Final = Acts()
 class Fresh:
     """The acts of each user, in memory; acts are replaced and never changed, so that readers need no lock.
 
-    `panel` holds the newest pairs of user and movie, in the order they came.
+    `panel` holds the newest pairs of user and movie, in the order they came; `n_acts` is how many there are of all.
     """
 
     def __init__(self) -> None:
         self._acts: dict[str, Acts] = {}
+        self.n_acts = 0
         self.panel: deque[tuple[str, str]] = deque(maxlen=PANEL)
 
     def of(self, user_id: str) -> Acts:
@@ -52,29 +64,34 @@ class Fresh:
         acts = ((pair, self.of(pair[0]).of[pair[1]].rating) for pair in list(self.panel))
         return [pair for pair, rating in acts if rating is None or rating >= least]
 
-    def take(self, batch: "pa.RecordBatch") -> None:
-        """Take in rows with `COLUMNS`, in any order, all kinds; one that comes again changes nothing.
+    def take(self, batch: "pa.RecordBatch") -> int:
+        """Take in watches and ratings of rows with `COLUMNS`, in any order, and return how many rows they are.
 
-        Of several ratings of a movie the latest counts, and a rating outweighs having watched.
+        One that comes again changes nothing. Of several ratings of a movie the latest counts, by time and then by
+        topic, partition and offset, and a rating outweighs having watched.
         """
+        n_rows = 0
         changed: dict[str, dict[str, Act]] = {}
         new: list[tuple[str, str]] = []
-        for user_id, movie_id, rating, time in _acts(batch):
+        for user_id, movie_id, act in _acts(batch):
+            n_rows += 1
             acts = changed.get(user_id) or changed.setdefault(user_id, dict(self.of(user_id).of))
             before = acts.get(movie_id)
             if before is None:
                 new.append((user_id, movie_id))
-            if rating is not None and (before is None or time >= before.rated_at):
-                acts[movie_id] = Act(rating, time)
-            elif before is None:
-                acts[movie_id] = Act(None, NEVER)
+            if before is None or act[1:] > before[1:]:
+                acts[movie_id] = act
         self._acts.update({user_id: Acts(acts) for user_id, acts in changed.items()})
         self.panel.extend(new)
+        self.n_acts += len(new)
+        return n_rows
 
 
-def _acts(batch: "pa.RecordBatch") -> Iterator[tuple[str, str, float | None, int]]:
-    kinds, *columns = (batch[name].to_pylist() for name in COLUMNS[:-1])
+def _acts(batch: "pa.RecordBatch") -> Iterator[tuple[str, str, Act]]:
+    columns = (batch[name].to_pylist() for name in COLUMNS[:-1])
     times = batch["time"].cast("int64").to_pylist()
-    for kind, user_id, movie_id, rating, time in zip(kinds, *columns, times, strict=True):
-        if kind in _KINDS:
-            yield user_id, movie_id, rating, time
+    for kind, user_id, movie_id, rating, topic, partition, offset, time in zip(*columns, times, strict=True):
+        if kind == "watch":
+            yield user_id, movie_id, WATCHED
+        elif kind == "rating":
+            yield user_id, movie_id, Act(rating, time, (sys.intern(topic), partition, offset))

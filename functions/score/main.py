@@ -10,15 +10,14 @@ from functions.score.served import Score, Served
 from shared import bootstrap
 from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.errors import BadInput, NotFound, NotReady
-from shared.explanation import explanation
 from shared.recommendation import N_MOST, Recommendation
 
 score = Once(lambda: Score(bootstrap.build("score", writes=False)))
 
 
 async def ready() -> None:
-    """Raise NotReady until there is a model."""
-    (await score()).served.get()
+    """Raise NotReady until there is a model and, unless that takes too long, what users did since its matrix."""
+    (await score()).ready()
 
 
 def answered(error: Exception) -> Response:
@@ -54,14 +53,9 @@ async def explain(request: Request) -> Response:
     user_id, movie = request.path_params["user_id"], request.path_params["movie_id"]
     try:
         served, user = _user(function, user_id)
-        parts = core.why(served.serving, user, movie)
+        return _json(core.why(served.serving, user, user_id, movie, **function.made_by(served)))
     except (NotFound, NotReady) as error:
         return answered(error)
-    model = served.serving.model
-    seen = model.movie_index[movie] in user.seen
-    return _json(
-        explanation(parts, user_id, movie, model.movies, seen=seen, rung=user.rung, **function.made_by(served))
-    )
 
 
 async def popular(_: Request) -> Response:

@@ -1,16 +1,16 @@
 """The model that answers now, and what users did since its matrix was built, kept up with in the background."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property, lru_cache, partial
 from threading import Lock
 
 from functions.score import core
 from functions.score.fresh import COLUMNS, NOTHING, Acts, Fresh
 from shared import bootstrap, keys, telemetry
-from shared.adapters.follow import Follower
-from shared.errors import Corrupt, MarqueeError, NotFound
+from shared.adapters.follow import Follower, within
+from shared.errors import Corrupt, NotFound, NotReady
 from shared.history import HISTORY
 from shared.ports import Lake
 from shared.recommendation import Popular
@@ -35,7 +35,7 @@ class Served:
     @classmethod
     def of(cls, serving: core.Serving, erasures: int = 0) -> "Served":
         """Return a model with nothing after it yet."""
-        return cls(serving, serving.lake_version, datetime.fromisoformat(serving.built_at).timestamp(), erasures)
+        return cls(serving, serving.lake_version, serving.complete_at, erasures)
 
     @cached_property
     def _known(self) -> Callable[[str, Acts], core.Known | None]:
@@ -51,10 +51,14 @@ class Served:
 
 @dataclass
 class Score:
-    """The deployed function: one algorithm, and the model that answers now."""
+    """The deployed function: one algorithm, and the model that answers now.
+
+    `refused` is the last model that could not be loaded, and why.
+    """
 
     deps: bootstrap.Deps
-    refused: tuple[str, int] | None = None
+    refused: tuple[tuple[str, int], Corrupt | NotFound | None] = ("", 0), None
+    waits_until: float = 0.0
 
     def __post_init__(self) -> None:
         settings = self.deps.settings
@@ -67,36 +71,38 @@ class Score:
             "popular movies", lambda _: self.count(self.served.get()), 5 * poll, wait=min(poll, _SOON)
         )
         telemetry.FRESHNESS.set_function(self.seconds_behind)
+        telemetry.FRESH_ACTS.set_function(self.n_acts)
 
     @cached_property
     def lake(self) -> Lake:
         """The lake; its library takes longer to load than a model, so it waits for the first model."""
         return self.deps.open_lake()
 
+    def ready(self) -> None:
+        """Raise NotReady until there is a model and, for a while, until it knows what users did since its matrix."""
+        self.served.get()
+        if self._up_to_date.value is None and time.monotonic() < self.waits_until:
+            raise NotReady("what users did since the model's matrix is not read yet")
+
     def fetch(self, held: Served | None) -> Served | None:
         """Return the model that shall serve, with what came after it; the one held if it is the same.
 
         It is the one of the setting MODEL_VERSION, else the one that the service's channel names. It is loaded anew
         whenever somebody was taken out of the stored models because they asked to be forgotten.
-        Raises: Corrupt if it fails any check, each such model counted once; NotReady.
+        Raises: Corrupt if it fails any check, each such model counted once and not loaded again; NotReady.
         """
         version = self.deps.settings.model_version or self._named()
         erasures = self.deps.channels.get(keys.ERASURE_CHANNEL).get("erasures", 0)
         if not version or (held and (held.serving.model_version, held.erasures) == (version, erasures)):
             return held
-        try:
-            serving = self._load(version)
-        except (Corrupt, NotFound) as error:
-            if (version, erasures) != self.refused:
-                telemetry.MODEL_REFUSED.labels(self.algorithm).inc()
-            self.refused = version, erasures
-            raise Corrupt(f"{version}: {error!r}") from error
-        served = Served.of(serving, erasures)
+        served = Served.of(self._loaded(version, erasures), erasures)
         if held:
             self._try_to_catch_up(served)
+        else:
+            self.waits_until = time.monotonic() + self.deps.settings.fresh_wait_seconds
         telemetry.MODEL_INFO.clear()
-        telemetry.MODEL_INFO.labels(self.algorithm, serving.model_version).set(1)
-        self.deps.log.info("model_loaded", algorithm=self.algorithm, model=serving.model_version)
+        telemetry.MODEL_INFO.labels(self.algorithm, served.serving.model_version).set(1)
+        self.deps.log.info("model_loaded", algorithm=self.algorithm, model=served.serving.model_version)
         return served
 
     def catch_up(self, served: Served) -> int:
@@ -105,20 +111,25 @@ class Score:
             looked_at = self.deps.now().timestamp()
             version, batches = self.lake.since(served.lake_version, COLUMNS)
             for batch in batches:
-                served.fresh.take(batch)
-                telemetry.FRESH_ROWS.inc(len(batch))
+                telemetry.FRESH_ROWS.inc(served.fresh.take(batch))
             served.lake_version, served.complete_at = version, looked_at
             return version
 
     def count(self, served: Served) -> Popular:
-        """Return what everybody likes these days."""
+        """Return what everybody likes these days, named by what of the lake is at least in it."""
+        name = f"popular@{served.serving.matrix_id}+{served.lake_version}"
         movies = core.popular(served.serving.history, served.fresh.liked(served.serving.model.mean))
-        return Popular(movies=movies, model=f"popular@{served.serving.matrix_id}")
+        return Popular(movies=movies, model=name)
 
     def seconds_behind(self) -> float:
         """Return for how long something may have happened that this process does not know of."""
         served = self.served.value
         return self.deps.now().timestamp() - served.complete_at if served else float("nan")
+
+    def n_acts(self) -> int:
+        """Return how many acts are held that came after the model's matrix."""
+        served = self.served.value
+        return served.fresh.n_acts if served else 0
 
     def made_by(self, served: Served) -> dict[str, str]:
         """Return what stands in every answer of who made it."""
@@ -126,8 +137,26 @@ class Score:
         return {"model": model, "revision": self.deps.settings.k_revision}
 
     def _named(self) -> str | None:
-        state = self.deps.channels.get(keys.score_service(self.algorithm))
-        return str(state.get("model_version")) if state else None
+        """Return the model that the channel names, None before there is one. Raises: Corrupt if it names none."""
+        service = keys.score_service(self.algorithm)
+        state = self.deps.channels.get(service)
+        version = state.get("model_version")
+        if state and not (isinstance(version, str) and version):
+            raise Corrupt(f"the channel of {service} names no model: {version!r}")
+        return version
+
+    def _loaded(self, version: str, erasures: int) -> core.Serving:
+        """Return a model. Raises: Corrupt; what was refused changes by erasure alone, what was not there may come."""
+        known, error = self.refused
+        if known != (version, erasures) or isinstance(error, NotFound):
+            try:
+                return self._load(version)
+            except (Corrupt, NotFound) as failure:
+                error = failure
+            if known != (version, erasures):
+                telemetry.MODEL_REFUSED.labels(self.algorithm).inc()
+            self.refused = (version, erasures), error
+        raise Corrupt(f"{version}: {error!r}") from error
 
     def _load(self, version: str) -> core.Serving:
         artifacts = self.deps.artifacts
@@ -136,8 +165,6 @@ class Score:
         return core.load(model, matrix.manifest, matrix.files[HISTORY])
 
     def _try_to_catch_up(self, served: Served) -> None:
-        """A model that takes over shall not forget what users did since: but it takes over in any case."""
-        try:
-            self.catch_up(served)
-        except MarqueeError as error:
-            self.deps.log.warning("lake_behind", reason=str(error))
+        """A model that takes over shall not forget what users did since: but it takes over in any case, and soon."""
+        if not within(self.deps.settings.fresh_wait_seconds, "lake", lambda: self.catch_up(served)):
+            self.deps.log.warning("lake_behind", model=served.serving.model_version)

@@ -47,7 +47,7 @@ __all__ = [
     "watch",
 ]
 
-_REVISION: Final = 5
+_REVISION: Final = 6
 """Raised whenever `fit` changes what it finds, so that models fitted before are not taken for its own."""
 
 _MODULES: Final[Mapping[Engine, str]] = {"marquee": "descent", "surprise": "reference"}

@@ -19,6 +19,7 @@ from functions.train.engine import Fitted, OnEpoch, Parameters, Warm, refuse_inf
 from functions.train.layout import Ints, Layout, Parts, Tile, lay_out, one_tile, rounds_needed, split
 from functions.train.state import State
 from shared.events import Algorithm
+from shared.model import Floats
 
 HELD_OUT: Final = 0.05
 """The share of the training ratings that early stopping watches instead of learning from."""
@@ -34,11 +35,11 @@ def fit(
     warm: Warm | None = None,
 ) -> Fitted:
     """Return what descent finds. Raises: Diverged."""
-    held_out = None
+    learnt, held_out = ratings, None
     if parameters.patience:
-        ratings, held_out = split(ratings, HELD_OUT, seed)
+        learnt, held_out = split(ratings, HELD_OUT, seed)
         held_out = held_out if held_out.nnz else None
-    layout = lay_out(ratings, n_threads, rounds_needed(ratings) if algorithm == "svdpp" else 1)
+    layout = lay_out(learnt, n_threads, rounds_needed(learnt) if algorithm == "svdpp" else 1)
     with Crew(n_threads) as crew:
         state = State.drawn(layout, algorithm, parameters, seed, crew)
         if warm:
@@ -50,7 +51,8 @@ def fit(
         else:
             state = _until_no_better(state, layout, one_tile(held_out, layout), parameters, on_epoch, crew)
         state.sum_up(layout, crew)
-    return state.ordered(layout, parameters.n_factors)
+    found = state.ordered(layout, parameters.n_factors)
+    return found if held_out is None else _all_watched(found, learnt, ratings)
 
 
 def one_pass(state: State, layout: Layout, parameters: Parameters, epoch: int, crew: Crew) -> None:
@@ -97,6 +99,22 @@ def _until_no_better(
         if since == parameters.patience:
             break
     return best
+
+
+def _all_watched(found: Fitted, learnt: sparse.csr_array, ratings: sparse.csr_array) -> Fitted:
+    """Return SVD++'s users with those movies in their sums, too, whose ratings were held out: they were watched."""
+    if found.implicit_factors is None:
+        return found
+    less, more = (_implicit_sums(each[:, found.columns], found.implicit_factors) for each in (learnt, ratings))
+    return found._replace(user_factors=found.user_factors + (more - less)[found.rows])
+
+
+def _implicit_sums(ratings: sparse.csr_array, implicit_factors: Floats) -> Floats:
+    """Return |N(u)|^-½ Σ_j∈N(u) y_j of each user, shape (n_users, n_factors), zeros for who rated nothing."""
+    n_ratings = np.diff(ratings.indptr)
+    weights = np.repeat(np.maximum(n_ratings, 1) ** -0.5, n_ratings).astype(np.float32)
+    watched = sparse.csr_array((weights, ratings.indices, ratings.indptr), ratings.shape)
+    return np.asarray(watched @ implicit_factors, dtype=np.float32)
 
 
 def _rmse(state: State, layout: Layout, tile: Tile, crew: Crew) -> float:

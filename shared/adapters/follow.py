@@ -13,6 +13,23 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
+def within(seconds: float, name: str, work: Callable[[], object]) -> bool:
+    """Do something in a thread, and say whether it was done in time; what is late goes on, a failure is logged."""
+    done = threading.Event()
+
+    def run() -> None:
+        try:
+            work()
+            done.set()
+        except BaseException as error:  # as in `Follower.refresh`, but nobody waits for this thread to end
+            log.warning("failed", what=name, reason=str(error) or repr(error))
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return done.is_set()
+
+
 class Follower(Generic[T]):
     """The newest good value, fetched every few seconds in a thread.
 
@@ -52,7 +69,9 @@ class Follower(Generic[T]):
         try:
             self.value = self._fetch(self.value)
             self._reason = ""
-        except Exception as error:  # whatever it is, the old value is better than a dead thread
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in Rust is no Exception; the old value is better than a dead thread
             reason = str(error) or repr(error)
             if reason != self._reason:
                 self._reason = reason

@@ -85,6 +85,7 @@ class LaterPublisher:
 
     publisher: Publisher
     capacity: int = 100_000
+    _closed: bool = field(init=False, default=False)
     _waiting: "queue.Queue[Keyed | None]" = field(init=False)
     _thread: threading.Thread = field(init=False)
 
@@ -94,7 +95,10 @@ class LaterPublisher:
         self._thread.start()
 
     def publish(self, event: Any, key: str) -> None:
-        """Take an event to be published soon."""
+        """Take an event to be published soon; one that finds no room, or comes after the end, is counted as dropped."""
+        if self._closed:
+            telemetry.EVENTS_DROPPED.inc()
+            return
         try:
             self._waiting.put_nowait((event, key))
         except queue.Full:
@@ -102,6 +106,7 @@ class LaterPublisher:
 
     def close(self, timeout_seconds: float = 5.0) -> None:
         """Publish what waits, as far as the time allows."""
+        self._closed = True
         with suppress(queue.Full):
             self._waiting.put(None, timeout=timeout_seconds)
         self._thread.join(timeout_seconds)

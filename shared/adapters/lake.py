@@ -16,7 +16,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from shared import keys
 from shared.errors import Conflict, NotReady
-from shared.ports import DataFile, Fold, Partition, Vacuumed
+from shared.ports import NO_VERSION, DataFile, Fold, Partition, Vacuumed
 from shared.records import LAKE_SCHEMA, once_each, with_date
 
 _FOLD: Final = "fold_lake"
@@ -46,7 +46,7 @@ def s3_options(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class DeltaLake:
-    """The table at `uri` as a `Lake`, for one thread at a time. The table is made when first opened."""
+    """The table at `uri` as a `Lake`, for one thread at a time. Until the first commit there is no table."""
 
     uri: str
     options: Mapping[str, str]
@@ -59,16 +59,17 @@ class DeltaLake:
 
     def version(self) -> int:
         """Return the newest version."""
-        return self._newest().version()
+        table = self._newest()
+        return NO_VERSION if table is None else table.version()
 
     def last_fold(self) -> Fold:
         """Return the last committed fold, from the table's own history."""
         with _translated():
             table = self._newest()
-            number = table.transaction_version(_FOLD)
-            if number is None:
+            number = None if table is None else table.transaction_version(_FOLD)
+            if table is None or number is None:
                 return Fold(0, [])
-            for limit in (_RECENT, None):
+            for limit in (_RECENT, 10 * _RECENT, None):
                 for commit in table.history(limit):
                     if commit.get("fold") == str(number):
                         return Fold(number, json.loads(commit["folded"]))
@@ -86,7 +87,8 @@ class DeltaLake:
     def backfilled(self, topic: str, partition: int) -> int | None:
         """Return the last offset of a partition that a backfill committed."""
         with _translated():
-            return self._newest().transaction_version(_backfill(topic, partition))
+            table = self._newest()
+            return None if table is None else table.transaction_version(_backfill(topic, partition))
 
     def read(self, kind: str, columns: Sequence[str], version: int | None = None) -> pa.Table:
         """Return each row of a kind once, with the columns asked for and those that identify it."""
@@ -106,8 +108,10 @@ class DeltaLake:
         A compaction adds none. The files must still be there: a vacuum leaves those of recent versions.
         """
         table = self._newest()
-        newest = table.version()
-        return newest, _added(table, version + 1, newest, columns) if newest > version else iter(())
+        if table is None:
+            return NO_VERSION, iter(())
+        newest, first = table.version(), max(version, 0) + 1  # version 0 is the table, made empty
+        return newest, _added(table, first, newest, columns) if newest >= first else iter(())
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
@@ -120,6 +124,8 @@ class DeltaLake:
         """Return the table's files, from its log."""
         with _translated():
             table = self._newest() if version is None else self._open(version)
+            if table is None:
+                return []
             found = pa.table(table.get_add_actions(flatten=True))
         if len(found) == 0:
             return []
@@ -131,6 +137,8 @@ class DeltaLake:
         """Join small files and write a checkpoint."""
         with _translated():
             table = self._newest()
+            if table is None:
+                return
             table.optimize.compact()
             table.create_checkpoint()
 
@@ -138,7 +146,9 @@ class DeltaLake:
         """Delete whole partitions: a commit that names their files as removed, and reads and writes none."""
         chosen = " OR ".join(f"(kind = '{each.kind}' AND date = '{each.date}')" for each in sorted(partitions))
         with _translated():
-            self._newest().delete(chosen)
+            table = self._newest()
+            if table is not None:
+                table.delete(chosen)
 
     def vacuum(self, live: Collection[int]) -> Vacuumed:
         """Delete the files that were removed from the table, or left behind by a commit that failed, before `live`.
@@ -147,11 +157,16 @@ class DeltaLake:
         ones, which are younger than its commit.
         """
         with _translated():
-            committed_at = self._open(min(live)).history(1)[0]["timestamp"]
-            hours = math.ceil((time.time() * 1000 - committed_at) / _HOUR_MS) + 1  # clocks may differ
-            table = self._newest()
+            table, oldest = self._newest(), self._open(min(live))
+            if table is None or oldest is None:
+                return Vacuumed(0, 0)
+            age_ms = time.time() * 1000 - oldest.history(1)[0]["timestamp"]
             files = table.vacuum(
-                hours, dry_run=False, enforce_retention_duration=False, full=True, keep_versions=sorted(set(live))
+                math.ceil(age_ms / _HOUR_MS) + 1,  # clocks may differ
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=sorted(set(live)),
             )
             sizes = (each.get("operationMetrics", {}).get("sizeOfDataToDelete", 0) for each in table.history(2))
             return Vacuumed(len(files), sum(sizes) if files else 0)
@@ -159,7 +174,9 @@ class DeltaLake:
     def fence(self) -> None:
         """Change the table's metadata, which every commit prepared on the old one conflicts with."""
         with _translated():
-            self._newest().alter.set_table_properties(_STATISTICS)
+            table = self._newest()
+            if table is not None:
+                table.alter.set_table_properties(_STATISTICS)
 
     @contextmanager
     def _stored(self, kind: str, columns: Sequence[str], version: int | None) -> Iterator[pa.RecordBatchReader]:
@@ -169,15 +186,23 @@ class DeltaLake:
         """
         with _translated():
             table = self._newest() if version is None else self._open(version)
+            schema = pa.schema([LAKE_SCHEMA.field(name) for name in columns])
+            if table is None and version is not None:
+                raise NotReady(f"the lake has no version {version}")
+            if table is None:
+                yield schema.empty_table().to_reader()
+                return
             rows = table.scan(columns=list(columns), predicate=f"kind = '{kind}'")
             try:
-                yield pa.RecordBatchReader.from_stream(rows).cast(pa.schema([LAKE_SCHEMA.field(c) for c in columns]))
+                yield pa.RecordBatchReader.from_stream(rows).cast(schema)
             except pa.ArrowInvalid as error:  # how an error of delta-rs comes through a stream
                 raise NotReady(f"the lake: {error}") from error
 
     def _append(self, rows: pa.Table, transaction: Transaction, facts: Mapping[str, Any]) -> int:
         with _translated():
             table = self._newest()
+            if table is None:
+                table = self._created()
             standing = table.transaction_version(transaction.app_id)
             if standing is not None and standing >= transaction.version:
                 raise Conflict(f"{transaction.app_id} {transaction.version} is committed already")
@@ -191,8 +216,11 @@ class DeltaLake:
             )
             return table.version()
 
-    def _newest(self) -> DeltaTable:
-        """Return the table as it stands now; it is kept, so that only commits since the last look are read."""
+    def _newest(self) -> DeltaTable | None:
+        """Return the table as it stands now, None before there is one.
+
+        It is kept, so that only commits since the last look are read.
+        """
         with _translated():
             table, self._table = self._table, None  # one that fails is not kept
             if table is None:
@@ -202,24 +230,28 @@ class DeltaLake:
             self._table = table
             return table
 
-    def _open(self, version: int | None = None) -> DeltaTable:
+    def _open(self, version: int | None = None) -> DeltaTable | None:
         with _translated():
             try:
                 return DeltaTable(self.uri, version=version, storage_options=dict(self.options))
             except TableNotFoundError:
-                return DeltaTable.create(
-                    self.uri,
-                    LAKE_SCHEMA,
-                    mode="ignore",
-                    partition_by=["kind", "date"],
-                    # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
-                    configuration={
-                        "delta.checkpointInterval": "20",
-                        "delta.enableExpiredLogCleanup": "false",
-                        **_STATISTICS,
-                    },
-                    storage_options=dict(self.options),
-                )
+                return None
+
+    def _created(self) -> DeltaTable:
+        """Make the table, unless another writer just did, and return it."""
+        return DeltaTable.create(
+            self.uri,
+            LAKE_SCHEMA,
+            mode="ignore",
+            partition_by=["kind", "date"],
+            # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
+            configuration={
+                "delta.checkpointInterval": "20",
+                "delta.enableExpiredLogCleanup": "false",
+                **_STATISTICS,
+            },
+            storage_options=dict(self.options),
+        )
 
 
 def _added(table: DeltaTable, first: int, last: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

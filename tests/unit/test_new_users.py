@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from benchmarks.ratings import most_liked
 from cli.ratings import read_ratings
 from functions.build_matrix import core as building
 from functions.build_matrix import gather
@@ -42,8 +43,7 @@ def world(request):
         gather.ratings(ratings.filter(~np.isin(users, withheld)).to_batches()), validation_fraction=0
     )
     model = training.fit(split.train, request.param, training.DEFAULTS[request.param], seed=1)
-    popular = building.popularity(split.train, n=len(split.train.movies))
-    return World(model, split.train, popular, list(newcomers.values()))
+    return World(model, split.train, most_liked(split.train), list(newcomers.values()))
 
 
 @pytest.mark.parametrize("n_revealed", [5, 10, 20])

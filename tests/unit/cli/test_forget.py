@@ -1,6 +1,7 @@
 """One user erased from a bucket in a folder, and nobody else."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from functions.train import core as training
 from shared import bootstrap, failpoints, forgotten, keys
 from shared.adapters.lake import DeltaLake
 from shared.bootstrap import Deps
-from shared.errors import BadInput
+from shared.errors import BadInput, NotReady
 from shared.events import Tick
 from shared.history import HISTORY
 from shared.ports import Fold
@@ -153,6 +154,25 @@ def test_stopped_anywhere_the_next_run_completes_it(deps: Deps, place: str, monk
         forget(USER, deps, 0)
     assert forget(USER, deps, 0).left == {}
     gone(deps)
+
+
+def test_two_users_are_erased_one_after_the_other(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one is, or was until the command was stopped, another is told to wait; then both are gone."""
+
+    def die(name: str) -> None:
+        if name == "forget.models":
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failpoints, "reach", die)
+        with pytest.raises(Killed):
+            forget(USER, deps, 0)
+    with pytest.raises(NotReady, match="another user is being erased"):
+        forget("4", deps, 0)
+    later = fakes.replace(deps, now=lambda: fakes.NOW + timedelta(minutes=31))
+    assert forget("4", later, 0).left == {}
+    assert forget(USER, later, 0).left == {}
+    assert deps.artifacts.manifest(keys.model("svd", "v1")).erased == 2
 
 
 def test_live_readers_go_on(deps: Deps) -> None:

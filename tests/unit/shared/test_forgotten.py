@@ -33,9 +33,10 @@ def test_the_list_holds_no_id() -> None:
     """Names are salted digests, objects are empty; another bucket has another salt."""
     stores = MemoryStore(), MemoryStore()
     for store in stores:
-        assert forgotten.remember(store, "123456789")
-        assert not forgotten.remember(store, "123456789")
-        assert forgotten.remember(store, "7")
+        is_new, name = forgotten.remember(store, "123456789")
+        assert is_new
+        assert forgotten.remember(store, "123456789") == (False, name)
+        assert forgotten.remember(store, "7")[0]
         assert len(store.objects) == 3
         assert not any("123456789" in key or b"123456789" in data for key, data in store.objects.items())
     assert not set(forgotten.listed(stores[0])) & set(forgotten.listed(stores[1]))

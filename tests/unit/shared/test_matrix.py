@@ -1,5 +1,4 @@
 import io
-import json
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared import npz
 from shared.errors import Corrupt
-from shared.matrix import POPULARITY, TRAIN, VALIDATION, VOCABULARY, Split
+from shared.matrix import TRAIN, VALIDATION, VOCABULARY, Split
 from tests.ratings import checkerboard, split_of
 
 SPLIT = split_of(checkerboard(6), 0.2)
@@ -22,7 +21,6 @@ def test_a_split_comes_back_as_it_went_in():
     loaded = Split.from_files(SPLIT.matrix_id, FILES)
     assert (loaded.train.ratings != SPLIT.train.ratings).nnz == 0
     assert (loaded.train.users, loaded.validation.movies) == (SPLIT.train.users, SPLIT.train.movies)
-    assert loaded.popularity == SPLIT.popularity
     assert loaded.to_files() == FILES
 
 
@@ -103,14 +101,7 @@ def test_a_vocabulary_that_cannot_be_is_refused(data):
         Split.from_files("m", {**FILES, VOCABULARY: data})
 
 
-@pytest.mark.parametrize("popular", [b"", b"{}", b"[1]", json.dumps(["nobody's movie"]).encode()])
-def test_a_popularity_list_that_cannot_be_is_refused(popular):
-    """It lists movies of the vocabulary and nothing else."""
-    with pytest.raises(Corrupt):
-        Split.from_files("m", {**FILES, POPULARITY: popular})
-
-
-@pytest.mark.parametrize("name", [TRAIN, VALIDATION, VOCABULARY, POPULARITY])
+@pytest.mark.parametrize("name", [TRAIN, VALIDATION, VOCABULARY])
 def test_a_missing_file_is_named(name):
     """A matrix without one of its files is Corrupt."""
     with pytest.raises(Corrupt, match=name):

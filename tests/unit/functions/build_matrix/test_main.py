@@ -8,6 +8,9 @@ from shared import forgotten, keys
 from shared.errors import Conflict, Corrupt, NotReady
 from shared.events import LakeFolded, MatrixBuilt, Tick
 from shared.matrix import Split
+from shared.ports import Fold
+from shared.records import to_table
+from shared.rows import Row
 from tests import entry, fakes
 from tests.lake import put_ratings
 from tests.ratings import checkerboard, table
@@ -58,6 +61,29 @@ def test_an_old_matrix_is_built_anew_with_what_little_is_new(deps):
     assert len(deps.publisher.events) == 2
     newest = deps.artifacts.manifest(keys.matrix(deps.publisher.events[1].matrix_id))
     assert newest.metrics["drift"]["new_users_share"] == 0
+
+
+def test_watches_alone_make_an_old_matrix_anew(deps):
+    """What users watch is in its history: after the age in the settings one new watch is enough."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    handle(Tick(), deps)
+    watch = Row("watch", "movielog", 0, 100, 5, time=5, user_id="1", movie_id="m0", minute=1)
+    deps.lake.fold(to_table([watch]), Fold(deps.lake.last_fold().number + 1, []))
+    handle(Tick(), deps)
+    assert len(deps.publisher.events) == 1
+    later = dataclasses.replace(deps, now=lambda: fakes.NOW + timedelta(hours=73))
+    handle(Tick(), later)
+    handle(Tick(), later)
+    assert len({built.matrix_id for built in deps.publisher.events}) == len(deps.publisher.events) == 2
+
+
+def test_a_matrix_knows_when_the_lake_was_read(deps):
+    """It is the moment before, not the one when the matrix was finished: what came in between it does not know."""
+    moments = (fakes.NOW + timedelta(seconds=second) for second in range(100))
+    put_ratings(deps.lake, table(checkerboard(6)))
+    handle(Tick(), dataclasses.replace(deps, now=lambda: next(moments)))
+    manifest = deps.artifacts.manifest(keys.matrix(deps.publisher.events[0].matrix_id))
+    assert manifest.lake_read_at == fakes.NOW.isoformat() < manifest.created_at
 
 
 def test_a_matrix_not_announced_is_announced_next_time(deps):

@@ -43,7 +43,7 @@ def micros(moment: datetime) -> int:
 def use(deps: Deps, matrix: int | None = None, evaluated: int | None = None) -> None:
     """Say what was used last: all that there is, if not told otherwise."""
     for channel, version in ((keys.MATRIX_CHANNEL, matrix), (keys.EVALUATION_CHANNEL, evaluated)):
-        state = {"lake_version": deps.lake.version() if version is None else version, "n_stored": 5}
+        state = {"lake_version": deps.lake.version() if version is None else version, "n_stored": 5, "n_watched": 1}
         deps.channels.update(channel, lambda _, state=state: state)  # type: ignore[misc]
 
 
@@ -125,7 +125,8 @@ def test_new_ratings_are_seen_beside_those_that_went(deps: Deps) -> None:
     use(deps)
     happen(deps, "rating", 4, DAY)
     handle(Tick(), deps)
-    assert deps.channels.get(keys.MATRIX_CHANNEL)["n_stored"] == 2
+    counted = deps.channels.get(keys.MATRIX_CHANNEL)
+    assert (counted["n_stored"], counted["n_watched"]) == (2, 0)
     assert deps.lake.counts()["rating"] == 3
 
 

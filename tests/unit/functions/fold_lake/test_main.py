@@ -8,6 +8,7 @@ from shared import failpoints, forgotten
 from shared.bootstrap import Deps
 from shared.errors import Conflict, NotReady
 from shared.events import LakeFolded, Tick
+from shared.ports import NO_VERSION
 from shared.rows import Row
 from tests import entry, fakes
 
@@ -42,7 +43,7 @@ def test_what_landed_is_in_the_lake_and_gone_from_landing(deps: Deps) -> None:
 def test_nothing_landed_makes_no_version(deps: Deps) -> None:
     """A tick on an empty landing zone leaves no trace."""
     handle(Tick(), deps)
-    assert (deps.lake.version(), deps.publisher.events) == (0, [])  # type: ignore[attr-defined]
+    assert (deps.lake.version(), deps.publisher.events) == (NO_VERSION, [])  # type: ignore[attr-defined]
 
 
 def test_many_objects_are_folded_in_several_commits(tmp_path: Path) -> None:

@@ -2,14 +2,14 @@
 
 import json
 import socket
-import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
+
+from tests.web_server import serving as answering
 
 TOP = {"movies": ["x", "y"], "scores": [0.5, 0.4], "ratings": [5.0, 4.0], "rung": "personal", "revision": "r1"}
 NUMBERS = {"score": 0.5, "chance": 0.6, "share": 0.4, "taste": 0.2, "liking": 0.8, "rating": 4.5, "mean": 3.5}
@@ -39,8 +39,9 @@ class Score:
         about = {"user_id": names[0], "movie": unquote(names[1])} if kind == "explain" else {}
         return {"model": f"{self.name}@v1", **(WHY if kind == "explain" else TOP), **about}
 
-    def answer(self, path: str) -> tuple[int, bytes]:
+    def answer(self, path: str, headers: Mapping[str, str]) -> tuple[int, bytes]:
         """Return what is answered, after a while."""
+        self.hosts.append(headers["Host"])
         is_popular = path == "/popular"
         if not is_popular:
             self.asked.append(path)
@@ -55,36 +56,8 @@ class Score:
 def serving(score: Score) -> Iterator[Score]:
     """Run a service for the length of a block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            score.hosts.append(self.headers["Host"])
-            status, data = score.answer(self.path)
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        block_on_close = False
-
-        def handle_error(self, *_: object) -> None:
-            """Whoever asked may be gone by now."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        score.url = f"http://127.0.0.1:{server.server_port}"
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield score
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(score.answer) as score.url:
+        yield score
 
 
 @contextmanager

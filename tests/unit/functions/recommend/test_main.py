@@ -9,7 +9,7 @@ import prometheus_client
 import pytest
 
 from functions.recommend import core, kept
-from shared import keys, titles
+from shared import keys, telemetry, titles
 from shared.ports import Target
 from shared.settings import Settings
 from tests import entry, fakes
@@ -476,6 +476,28 @@ def test_what_was_served_is_put_on_record(http, deps):
     assert (served.request_id, served.user_id, served.movies) == ("req-1", SVD, ("x", "y"))
     assert (served.rung, served.model, served.revision) == ("personal", "svd@v1", "r1")
     assert served.arm == answer.headers["x-marquee-arm"] == "svd:stable"
+
+
+@pytest.mark.parametrize("broken", ["served.publish", "telemetry", "closed"])
+def test_what_cannot_be_put_on_record_is_answered_all_the_same(http, deps, monkeypatch, broken):
+    """Whatever the record fails of, the user gets the list, and it is counted as dropped."""
+
+    def fail(*_, **__):
+        raise RuntimeError("no more")
+
+    function = http.portal.call(sys.modules["main"].function)
+    if broken == "closed":
+        function.served.close()
+    elif broken == "telemetry":
+        monkeypatch.setattr(telemetry.LATENCY, "observe", fail)
+    else:
+        monkeypatch.setattr(function.served, "publish", fail)
+    before = telemetry.EVENTS_DROPPED._value.get()
+    for number in (1, 2):
+        answer = http.get(f"/recommend/{SVD}")
+        assert (answer.status_code, answer.text) == (200, "x,y\n")
+        assert telemetry.EVENTS_DROPPED._value.get() == before + number
+    assert deps.publisher.events == []
 
 
 # Why a movie stands where it does

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from functions.score import core
-from functions.score.fresh import NEVER, NOTHING, Act, Acts
+from functions.score.fresh import NOTHING, WATCHED, Act, Acts
 from functions.train import core as training
 from shared import keys
 from shared.artifacts import Artifact, Manifest
@@ -53,7 +53,7 @@ def test_what_is_excluded_does_not_come_back():
 
 def test_what_was_watched_just_now_does_not_come_back():
     """An act that came after the matrix hides the movie as one before it does."""
-    assert movies("1", acts=Acts({"m0": Act(None, NEVER)})) == []
+    assert movies("1", acts=Acts({"m0": WATCHED})) == []
 
 
 def test_scores_and_ratings_are_the_models_own():
@@ -125,7 +125,7 @@ def test_n_is_from_1_to_20(n):
 def test_a_movie_that_the_model_does_not_know_has_no_explanation():
     """Not found, with its name."""
     with pytest.raises(NotFound, match="m99"):
-        core.why(SERVING, core.known(SERVING, "1", NOTHING), "m99")
+        core.why(SERVING, core.known(SERVING, "1", NOTHING), "1", "m99", model="svd@v1", revision="r")
 
 
 def test_a_model_is_never_served_with_another_matrix():
@@ -136,6 +136,26 @@ def test_a_model_is_never_served_with_another_matrix():
     not_a_model = Artifact(manifest("report", "v1", keys.matrix(SPLIT.matrix_id)), MODEL.to_files())
     with pytest.raises(Corrupt):
         core.load(not_a_model, MATRIX, FILES[HISTORY])
+
+
+@pytest.mark.parametrize(
+    ("facts", "moment"),
+    [
+        ({"lake_read_at": "2026-11-23T12:00:00+00:00"}, 1_795_435_200.0),
+        ({"created_at": "2026-11-23T12:00:01+00:00"}, 1_795_435_201.0),
+        ({"lake_read_at": "yesterday"}, None),
+        ({"created_at": "yesterday"}, None),
+    ],
+)
+def test_a_model_says_when_the_lake_was_read_for_it(facts, moment):
+    """By the matrix's own word, else the moment it was stored at; what is no time is Corrupt."""
+    stored = Artifact(manifest("model", "v1", keys.matrix(SPLIT.matrix_id)), MODEL.to_files())
+    matrix = MATRIX.model_copy(update=facts)
+    if moment is None:
+        with pytest.raises(Corrupt, match="'yesterday', which is no time"):
+            core.load(stored, matrix, FILES[HISTORY])
+    else:
+        assert core.load(stored, matrix, FILES[HISTORY]).complete_at == moment
 
 
 def test_a_model_with_users_of_another_matrix_is_refused():

@@ -1,19 +1,28 @@
 """Rows of the lake as they come in."""
 
+import itertools
+
 import pyarrow as pa
+import pytest
 
-from functions.score.fresh import NEVER, NOTHING, Act, Fresh
+from functions.build_matrix import gather
+from functions.score.fresh import NOTHING, WATCHED, Act, Fresh
+from tests.ratings import table
 
 
-def batch(*rows):
-    """Return rows of (kind, user, movie, rating, second)."""
+def batch(*rows, records=None):
+    """Return rows of (kind, user, movie, rating, second), each the record of its second if no others are given."""
     kinds, users, movies, ratings, seconds = zip(*rows, strict=True)
+    topics, partitions, offsets = zip(*(records or [("log", 0, second) for second in seconds]), strict=True)
     return pa.record_batch(
         {
             "kind": kinds,
             "user_id": users,
             "movie_id": movies,
             "rating": pa.array(ratings, pa.float64()),
+            "topic": topics,
+            "partition": partitions,
+            "offset": offsets,
             "time": pa.array([second * 1_000_000 for second in seconds], pa.timestamp("us", "UTC")),
         }
     )
@@ -32,8 +41,8 @@ def test_watches_and_ratings_are_a_users_acts():
         batch(("watch", "1", "a", None, 1), ("rating", "1", "b", 4.0, 2), ("request", "1", None, None, 3)),
         batch(("watch", "2", "a", None, 4)),
     )
-    assert fresh.of("1").of == {"a": Act(None, NEVER), "b": Act(4.0, 2_000_000)}
-    assert fresh.of("2").of == {"a": Act(None, NEVER)}
+    assert fresh.of("1").of == {"a": WATCHED, "b": Act(4.0, 2_000_000, ("log", 0, 2))}
+    assert fresh.of("2").of == {"a": WATCHED}
     assert fresh.of("3") is NOTHING
     assert list(fresh.panel) == [("1", "a"), ("1", "b"), ("2", "a")]
 
@@ -42,7 +51,29 @@ def test_the_latest_rating_counts_in_whatever_order_they_come():
     """And a watch after it takes nothing away."""
     rows = [("rating", "1", "a", 2.0, 5), ("rating", "1", "a", 4.0, 9), ("watch", "1", "a", None, 10)]
     for order in (rows, rows[::-1], [rows[1], rows[0], rows[2]]):
-        assert taken(*[batch(row) for row in order]).of("1").of == {"a": Act(4.0, 9_000_000)}
+        assert taken(*[batch(row) for row in order]).of("1").of == {"a": Act(4.0, 9_000_000, ("log", 0, 9))}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(4))))
+def test_of_ratings_of_one_moment_the_last_record_counts(order):
+    """By topic, partition and offset, whatever comes first: as it will stand in the next matrix."""
+    records = [("log", 0, 9), ("log", 1, 3), ("log", 1, 20), ("log2", 0, 1)]
+    batches = [batch(("rating", "1", "a", 1.0 + n, 5), records=[record]) for n, record in enumerate(records)]
+    fresh = taken(*(batches[n] for n in order))
+    assert fresh.of("1").of == {"a": Act(4.0, 5_000_000, ("log2", 0, 1))}
+    rows = table([("1", "a", 1.0 + n, 5) for n in range(4)])
+    for name, column in zip(("topic", "partition", "offset"), zip(*records, strict=True), strict=True):
+        rows = rows.set_column(rows.column_names.index(name), name, pa.array(column, rows[name].type))
+    ratings = gather.ratings(rows.to_batches())
+    assert ratings.values[ratings.is_latest].tolist() == [4.0]
+
+
+def test_watches_and_ratings_are_counted():
+    """Rows that were taken in, and the pairs of user and movie that are held of them."""
+    fresh = Fresh()
+    rows = [("watch", "1", "a", None, 1), ("watch", "1", "a", None, 2), ("rating", "1", "a", 4.0, 3)]
+    assert fresh.take(batch(*rows, ("request", "1", None, None, 4), ("rating", "2", "a", 4.0, 5))) == 4
+    assert fresh.n_acts == 2
 
 
 def test_rows_that_come_again_change_nothing():

@@ -1,14 +1,16 @@
 import dataclasses
+import threading
 import time
 
 import pytest
 
+from functions.recommend.core import is_plain
 from functions.score.fresh import COLUMNS
 from functions.train import core as training
 from shared import erasure, keys
 from shared.artifacts import rewrite
 from shared.errors import NotReady
-from shared.ports import Fold
+from shared.ports import NO_VERSION, Fold
 from shared.records import to_table
 from shared.rows import Row
 from tests import entry, fakes
@@ -64,7 +66,6 @@ def test_the_answer_names_the_model_that_made_it(deps, monkeypatch):
             "revision": "score-svd-00001",
         }
         assert answer.headers["content-type"] == "application/json"
-        assert http.get("/health/readiness").status_code == 200
 
 
 def test_before_the_first_model_it_is_alive_and_not_ready(deps, monkeypatch):
@@ -131,12 +132,14 @@ def test_a_movie_watched_now_is_gone_from_the_list(deps, monkeypatch):
         assert http.get("/top/999").status_code == 404
         happens(lake, "watch", "1", "m0", 1)
         happens(lake, "rating", "999", "m3", 2, rating=5.0)
+        happens(lake, "account", "998", None, 3)
         until(http, "/top/1", lambda answer: answer.json()["movies"] == [])
         folded_in = until(http, "/top/999", lambda answer: answer.status_code == 200).json()
         assert folded_in["rung"] == "folded_in"
         assert sorted(folded_in["movies"]) == ["m0", "m1", "m2", "m4", "m5"]
         lag = until(http, "/metrics", lambda answer: "marquee_freshness_seconds 0.0" in answer.text)
         assert "marquee_fresh_rows_total 2.0" in lag.text
+        assert "marquee_fresh_acts_number 2.0" in lag.text
 
 
 def test_what_came_before_the_matrix_is_in_its_history(deps, monkeypatch):
@@ -212,17 +215,111 @@ def test_while_the_lake_is_away_models_answer_and_the_lag_grows(deps, monkeypatc
         until(http, "/top/1", lambda answer: answer.json()["model"] == "svd@v2")
 
 
-def test_popular_is_what_everybody_likes_now(deps, monkeypatch):
-    """What is watched since the matrix counts, also a movie that the model does not know."""
+@pytest.mark.parametrize("does", ["panics", "hangs"])
+def test_a_new_model_never_waits_long_for_the_lake(deps, monkeypatch, does):
+    """A lake that hangs, or whose library panics, costs what users did since, not the model."""
+
+    class Panic(BaseException):
+        pass
+
+    class Odd:
+        def since(self, version, columns):
+            if does == "panics":
+                raise Panic("lost")
+            over.wait(60)
+            raise NotReady("hung")
+
+    over = threading.Event()
+    settings = deps.settings.model_copy(update={"fresh_wait_seconds": 0.1})
     serve(deps)
+    with entry.client("score", dataclasses.replace(deps, open_lake=Odd, settings=settings), monkeypatch) as http:
+        for version in ("v1", "v2", "v3"):
+            serve(deps, version)
+            until(http, "/top/1", lambda answer, version=version: answer.json()["model"] == f"svd@{version}")
+    over.set()
+
+
+def test_a_new_process_is_ready_once_it_has_caught_up_or_waited(deps, monkeypatch):
+    """It answers from the first model on, and asks for traffic when it knows what came since, or cannot learn it."""
+
+    class Later:
+        def since(self, version, columns):
+            if not go.is_set():
+                raise NotReady("the lake is away")
+            return version, iter(())
+
+    serve(deps)
+    for seconds, is_back in ((60.0, True), (0.3, False)):
+        go = threading.Event()
+        away = dataclasses.replace(
+            deps, open_lake=Later, settings=deps.settings.model_copy(update={"fresh_wait_seconds": seconds})
+        )
+        with entry.client("score", away, monkeypatch) as http:
+            assert http.get("/top/1").status_code == 200
+            assert http.get("/health/readiness").status_code == 503
+            if is_back:
+                go.set()
+            until(http, "/health/readiness", lambda answer: answer.status_code == 200)
+
+
+def test_who_only_reads_makes_no_lake(deps, monkeypatch, tmp_path):
+    """A score that starts before the first commit sees an empty lake, is ready, and sees the first one."""
+    serve(deps, lake_version=NO_VERSION)
+    with entry.client("score", deps, monkeypatch) as http:
+        until(http, "/health/readiness", lambda answer: answer.status_code == 200)
+        assert not (tmp_path / "lake").exists()
+        happens(deps.open_lake(), "watch", "1", "m0", 1)
+        until(http, "/top/1", lambda answer: answer.json()["movies"] == [])
+
+
+def test_what_was_refused_is_not_loaded_again(deps, monkeypatch):
+    """Artifacts never change, so damage stays; a model that was not there is looked for until it comes."""
+    serve(deps)
+    got = []
+    get = deps.objects.get
+    monkeypatch.setattr(deps.objects, "get", lambda key: got.append(key) or get(key))
+    with entry.client("score", deps, monkeypatch) as http:
+        http.get("/top/1")
+        serve(deps, "bad")
+        factors = f"{keys.model('svd', 'bad')}/factors.npz"
+        deps.objects.objects[factors] = b"damaged"
+        deadline = time.monotonic() + 0.5
+        while time.monotonic() < deadline:
+            assert http.get("/top/1").json()["model"] == "svd@v1"
+        assert got.count(factors) == 1
+        name(deps, "v2")
+        time.sleep(0.2)
+        serve(deps, "v2")
+        until(http, "/top/1", lambda answer: answer.json()["model"] == "svd@v2")
+
+
+@pytest.mark.parametrize("state", [{"updated_at": "now"}, {"model_version": None}, {"model_version": 7}])
+def test_a_channel_that_names_no_model_changes_nothing(deps, monkeypatch, state):
+    """It is no model of the name "None": before the first model the probe says what is wrong."""
+    deps.channels.update("score-svd", lambda _: state)
+    with entry.client("score", deps, monkeypatch) as http:
+        assert "names no model" in http.get("/health/readiness").json()["detail"]
+        serve(deps)
+        until(http, "/top/1", lambda answer: answer.status_code == 200)
+        deps.channels.update("score-svd", lambda _: state)
+        time.sleep(0.2)
+        assert http.get("/top/1").json()["model"] == "svd@v1"
+
+
+def test_popular_is_what_everybody_likes_now(deps, monkeypatch):
+    """What is watched since the matrix counts, also a movie that the model does not know; the name says up to when."""
     lake = deps.open_lake()
+    happens(lake, "account", "998", None, 0)
+    serve(deps, lake_version=lake.version())
     with entry.client("score", deps, monkeypatch) as http:
         listed = until(http, "/popular", lambda answer: answer.status_code == 200).json()
-        assert listed["model"] == f"popular@{SPLIT.matrix_id}"
+        assert listed["model"] == f"popular@{SPLIT.matrix_id}+1"
         assert set(listed["movies"]) == set(SPLIT.train.movies)
         for offset in range(12):
-            happens(lake, "watch", str(1_000 + offset), "premiere", offset)
+            happens(lake, "watch", str(1_000 + offset), "premiere", offset + 1)
         until(http, "/popular", lambda answer: answer.json()["movies"][0] == "premiere")
+        counted = until(http, "/popular", lambda answer: answer.json()["model"].endswith(f"+{lake.version()}"))
+        assert is_plain(counted.json()["model"])
 
 
 def test_an_explanation_is_of_the_score_that_is_served(deps, monkeypatch):

@@ -148,6 +148,14 @@ def test_patience_stops_and_returns_the_best(algorithm):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_is_held_out_was_watched_all_the_same(algorithm):
+    """With steps of nothing all that training can differ in is SVD++'s implicit sum, which is of all ratings."""
+    still = core.Parameters(n_factors=8, n_epochs=1, lr=1e-12, reg=0.0)
+    patient = core.fit(WHOLE, algorithm, dataclasses.replace(still, patience=1), 0)
+    np.testing.assert_allclose(patient.user_factors, core.fit(WHOLE, algorithm, still, 0).user_factors, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_patience_loses_nobody(algorithm):
     """Users and movies of a single rating are in the model, whatever is held out."""
     sparse = split_of([(str(n), f"m{n % 7}", 3 + n % 2, n) for n in range(1, 60)], 0.0).train

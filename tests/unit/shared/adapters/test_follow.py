@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from shared.adapters.follow import Follower
+from shared.adapters.follow import Follower, within
 from shared.errors import Corrupt, NotReady
 
 
@@ -34,6 +34,43 @@ def test_a_failure_keeps_the_old_value_whatever_it_is() -> None:
         follower.refresh()
         seen.append(follower.get())
     assert seen == [1, 1, 1, 2]
+
+
+def test_a_panic_of_a_library_ends_no_thread() -> None:
+    """delta-rs panics with what is no Exception: it is a failure like others; who asks to stop is obeyed."""
+    answers: list[BaseException | None] = [None, Panic("lost"), Panic("lost"), None]
+    arrived = threading.Event()
+
+    def fetch(held: int | None) -> int:
+        if not answers:
+            arrived.set()
+        elif error := answers.pop(0):
+            raise error
+        return (held or 0) + 1
+
+    follower = Follower("number", fetch, 0.001)
+    assert arrived.wait(10)
+    assert follower.get() >= 2
+    with pytest.raises(KeyboardInterrupt):
+        Follower("number", lambda _: fail(KeyboardInterrupt()), 60)
+
+
+def test_what_takes_too_long_is_not_waited_for() -> None:
+    """Done in time or not, nor does a failure reach who waits; what is late is done in the end."""
+    go, late = threading.Event(), threading.Event()
+    assert within(10, "quick", lambda: None)
+    assert not within(10, "wrong", lambda: fail(Panic("lost")))
+    assert not within(0.01, "slow", lambda: (go.wait(10), late.set()))
+    go.set()
+    assert late.wait(10)
+
+
+class Panic(BaseException):
+    """As pyo3's PanicException."""
+
+
+def fail(error: BaseException) -> int:
+    raise error
 
 
 def test_it_keeps_up_by_itself() -> None:

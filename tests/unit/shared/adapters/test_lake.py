@@ -29,8 +29,20 @@ def offsets(lake: DeltaLake, kind: str = "rating", version: int | None = None) -
 
 
 def test_a_new_lake_is_empty(lake: DeltaLake) -> None:
-    """It is made when it is first looked at."""
-    assert (lake.version(), lake.last_fold(), lake.counts(), offsets(lake)) == (0, Fold(0, []), {}, [])
+    """Who only looks makes nothing; the first commit does, and whoever looked before sees it."""
+    writer = DeltaLake(lake.uri, {})
+    assert (lake.version(), lake.last_fold(), lake.counts(), offsets(lake)) == (-1, Fold(0, []), {}, [])
+    assert (list(lake.scan("rating", ["offset"])), since(lake, 7), lake.backfilled("movielog", 0)) == (
+        [],
+        (-1, []),
+        None,
+    )
+    lake.compact()
+    with pytest.raises(NotReady, match="version 7"):
+        offsets(lake, version=7)
+    assert not Path(lake.uri).exists()
+    writer.fold(to_table(rows(1)), Fold(1, ["a"]))
+    assert (offsets(lake), since(lake, -1)) == ([1], (writer.version(), [("rating", 1)]))
 
 
 def test_a_fold_is_remembered_by_the_commit_itself(lake: DeltaLake) -> None:

@@ -18,7 +18,7 @@ from shared.errors import BadSettings, Corrupt, NotFound, NotReady
 from shared.ports import Target
 from shared.settings import Settings
 from tests.fakes import ENVIRONMENT
-from tests.unit.shared.adapters.web_server import Pages, served
+from tests.web_server import Pages, served
 
 LISTENERS = "/config_dump?resource=dynamic_listeners"
 SERVICE = "/apis/serving.knative.dev/v1/namespaces/marquee/services/score-svd"
