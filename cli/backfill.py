@@ -17,11 +17,11 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from functions.ingest import core
-from shared import bootstrap
+from shared import bootstrap, forgotten
 from shared.adapters.lake import DeltaLake
 from shared.errors import BadInput, Conflict, NotReady
 from shared.records import to_table
-from shared.rows import Place
+from shared.rows import Place, Row
 from shared.settings import Settings
 
 _COMMIT_ROWS = 250_000
@@ -86,18 +86,20 @@ def fill(topic: str, span: Span, environment: Mapping[str, str], news: "queue.Qu
     """Commit one partition's span, a quarter of a million rows at a time; return how many rows."""
     lake = _lake(environment)
     limits = Settings.from_env(environment).limits
-    rows = []
+    objects = bootstrap.build("backfill", environment, writes=False).objects
+    rows: list[Row] = []
     total = 0
-    position = span.first
     for position, records in read(topic, span, environment):
         now = time.time_ns() // 1000
         rows += [core.row(r.value or b"", Place(topic, span.partition, r.offset, now), limits) for r in records]
         if rows and (len(rows) >= _COMMIT_ROWS or position >= span.end):
+            shall_go = forgotten.read(objects)
+            kept = [row for row in rows if not shall_go.holds(row)]
             try:
-                lake.backfill(to_table(rows), topic, span.partition, rows[-1].offset)
+                lake.backfill(to_table(kept), topic, span.partition, rows[-1].offset)
             except Conflict as error:
                 raise NotReady(f"another backfill is at work on {topic}-{span.partition}: {error}") from error
-            total += len(rows)
+            total += len(kept)
             rows = []
         news.put((span.partition, min(position, span.end)))
     return total

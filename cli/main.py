@@ -9,6 +9,7 @@ import typer
 from cli import (
     demo_command,
     drill_command,
+    forget_command,
     machine_commands,
     model_commands,
     rollout_commands,
@@ -45,6 +46,7 @@ for commands in (
     simulate_command,
     demo_command,
     drill_command,
+    forget_command,
 ):
     commands.register(app)
 

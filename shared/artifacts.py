@@ -2,17 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from shared import failpoints
 from shared.errors import Conflict, Corrupt, NotFound
-from shared.ports import WriteOnceStore
+from shared.ports import ObjectStore, WriteOnceStore
 
 MANIFEST: Final = "manifest.json"
+_NEXT: Final = "next"
 _LIBRARIES: Final = ("deltalake", "numba", "numpy", "pyarrow", "scikit-surprise", "scipy")
 
 
@@ -29,6 +31,7 @@ class Manifest(BaseModel):
     """The story of an artifact: what made it, from what, and the checksum of every file.
 
     `lake_version` was the lake's newest at `lake_read_at`, or came after it; times are ISO 8601.
+    `erased` counts the users who were taken out of it since, because they asked to be forgotten.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -47,6 +50,7 @@ class Manifest(BaseModel):
     lake_read_at: str | None = None
     offsets: dict[str, list[int]] = {}
     metrics: dict[str, Any] = {}
+    erased: int = 0
     files: dict[str, FileFacts] = {}
 
 
@@ -119,6 +123,44 @@ class ArtifactStore:
         if len(data) != facts.size or _sha256(data) != facts.sha256:
             raise Corrupt(f"{prefix}/{name}: not the bytes that the manifest vouches for")
         return data
+
+
+def rewrite(objects: ObjectStore, prefix: str, change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]]) -> bool:
+    """Replace the files that `change` returns, made from all of an artifact's; say whether there were any.
+
+    Artifacts never change but for this: somebody who asked to be forgotten is taken out (docs/decisions/0011). The name
+    stays, the manifest counts it. New files and then their manifest are stored in `next/`, and from there put in place:
+    a rewrite that was cut short is finished by the next one. In between, readers find the artifact Corrupt.
+    Raises: NotFound, Corrupt, NotReady.
+    """
+    finished = _put_in_place(objects, prefix)
+    artifact = ArtifactStore(objects).get(prefix)
+    changed = change(artifact.files)
+    if not changed:
+        return finished
+    facts = {name: FileFacts(size=len(data), sha256=_sha256(data)) for name, data in changed.items()}
+    manifest = artifact.manifest.model_copy(
+        update={"files": {**artifact.manifest.files, **facts}, "erased": artifact.manifest.erased + 1}
+    )
+    for name, data in changed.items():
+        objects.put(f"{prefix}/{_NEXT}/{name}", data)
+    failpoints.reach("rewrite.before_manifest")
+    objects.put(f"{prefix}/{_NEXT}/{MANIFEST}", manifest.model_dump_json(indent=1).encode())
+    failpoints.reach("rewrite.before_in_place")
+    return _put_in_place(objects, prefix)
+
+
+def _put_in_place(objects: ObjectStore, prefix: str) -> bool:
+    """Finish a rewrite whose new manifest is stored, or clear away what there is of one without; say which."""
+    coming = objects.keys(f"{prefix}/{_NEXT}/")
+    last = f"{prefix}/{_NEXT}/{MANIFEST}"
+    whole = last in coming
+    if whole:
+        for key in [*(key for key in coming if key != last), last]:
+            objects.put(f"{prefix}/{key.rsplit('/', 1)[1]}", objects.get(key).data)
+            failpoints.reach("rewrite.in_place")
+    objects.delete(coming)
+    return whole
 
 
 def dumps(value: Mapping[str, Any]) -> bytes:

@@ -84,6 +84,26 @@ class History:
         mine = slice(0, 0) if place is None else slice(*self.indptr[place : place + 2])
         return Past(self.indices[mine], self.ratings[mine], self.times[mine], self.kinds[mine])
 
+    def without(self, user_id: str) -> "History":
+        """Return the history without a user; itself if there is no such user."""
+        place = self.user_index.get(user_id)
+        if place is None:
+            return self
+        first, end = self.indptr[place : place + 2]
+        pairs = {
+            name: np.delete(getattr(self, name), slice(first, end)) for name in ("indices", "ratings", "times", "kinds")
+        }
+        stays = self.panel_users != place
+        panel_users = self.panel_users[stays]
+        return History(
+            users=[*self.users[:place], *self.users[place + 1 :]],
+            movies=self.movies,
+            indptr=np.concatenate([self.indptr[: place + 1], self.indptr[place + 2 :] - (end - first)]),
+            **pairs,
+            panel_users=panel_users - (panel_users > place),
+            panel_movies=self.panel_movies[stays],
+        )
+
     def to_bytes(self) -> bytes:
         """Return the history as the file of an artifact."""
         users, user_ends = npz.pack_texts(self.users)

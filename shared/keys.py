@@ -5,8 +5,13 @@ from datetime import UTC, datetime
 LANDING = "landing/"
 REFUSED = "refused/"
 LAKE = "lake/events"
-ONLINE_CHANNEL = "evaluate_online"
+LAKE_LOG = "lake/events/_delta_log/"
+FORGOTTEN = "forgotten/"
+SALT = "forgotten/salt"
 MATRIX_CHANNEL = "build_matrix"
+EVALUATION_CHANNEL = "evaluate_online"
+EXPIRY_CHANNEL = "expire"
+ERASURE_CHANNEL = "forget"
 TITLES = "catalogue/titles.json"
 
 
@@ -29,6 +34,11 @@ def refused(key: str) -> str:
 def matrix(matrix_id: str) -> str:
     """Return the folder of a matrix."""
     return f"matrices/{matrix_id}"
+
+
+def models(algorithm: str) -> str:
+    """Return the beginning of the names of all models of an algorithm."""
+    return f"models/{algorithm}/"
 
 
 def model(algorithm: str, model_version: str) -> str:

@@ -25,6 +25,7 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _REQUEST: Final = re.compile(
     r"recommendation request ([^\s,]+), status (\d{1,3}), result:(.*), ?(\d{1,9}(?:\.\d{1,6})?) ms", re.ASCII
 )
+_SAYS_USER: Final = re.compile(r'"user_id"\s*:\s*"?\s*(\d+)', re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -58,6 +59,18 @@ def parse(line: bytes, place: Place, limits: Limits) -> Row:
 def quarantine(raw: bytes, place: Place, reason: str) -> Row:
     """Return the row that keeps a record which can never be understood."""
     return Row("quarantine", *place, time=place.ingested_at, reason=reason, raw=raw)
+
+
+def owner(raw: bytes) -> str | None:
+    """Return whose record it is that could not be understood, None if its bytes do not say it.
+
+    A line says it in its second field, an event in its `user_id`.
+    """
+    text = raw.decode(errors="replace")
+    fields = text.split(",", 2)
+    said = _SAYS_USER.search(text)
+    user_id = said[1] if said else fields[1].strip() if len(fields) > 1 else ""
+    return user_id if is_user_id(user_id) else None
 
 
 def is_user_id(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -47,6 +47,14 @@ class RatingMatrix:
         """The row of each user."""
         return {user_id: row for row, user_id in enumerate(self.users)}
 
+    def without(self, user_id: str) -> "RatingMatrix":
+        """Return the matrix without a user's row; itself if there is no such user."""
+        row = self.user_index.get(user_id)
+        if row is None:
+            return self
+        stay = np.delete(np.arange(len(self.users)), row)
+        return RatingMatrix(self.ratings[stay], [self.users[each] for each in stay], self.movies)
+
     def triples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (rows, columns, ratings), each of shape (n_ratings,), row by row."""
         cells = self.ratings.tocoo()
@@ -65,6 +73,12 @@ class Split:
     matrix_id: str
     train: RatingMatrix
     validation: RatingMatrix
+
+    def without(self, user_id: str) -> "Split":
+        """Return the split without a user's rows; itself if there is no such user."""
+        if user_id not in self.train.user_index:
+            return self
+        return replace(self, train=self.train.without(user_id), validation=self.validation.without(user_id))
 
     def to_files(self) -> dict[str, bytes]:
         """Return the split as the files of an artifact."""

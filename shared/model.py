@@ -18,7 +18,7 @@ because ratings are not missing at random (Marlin and Zemel, RecSys 2009).
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -123,6 +123,19 @@ class FactorModel:
     def movie_index(self) -> dict[str, int]:
         """The row of each movie."""
         return {movie_id: row for row, movie_id in enumerate(self.movies)}
+
+    def without(self, user_id: str) -> "FactorModel":
+        """Return the model without a user; itself if there is no such user. What it learnt about movies stays."""
+        row = self.user_index.get(user_id)
+        if row is None:
+            return self
+        return replace(
+            self,
+            users=[*self.users[:row], *self.users[row + 1 :]],
+            user_bias=np.delete(self.user_bias, row),
+            user_factors=np.delete(self.user_factors, row, axis=0),
+            user_tastes=np.delete(self.user_tastes, row, axis=0),
+        )
 
     def fold_in(self, watched: Iterable[str], rated: Mapping[str, float]) -> Profile:
         """Return a user whom training did not know, or not so, from movies watched and ratings by movie.

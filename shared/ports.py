@@ -1,6 +1,6 @@
 """What the functions need of the world, as protocols of a few methods each."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -48,6 +48,28 @@ class Fold(NamedTuple):
     keys: list[str]
 
 
+class Partition(NamedTuple):
+    """All rows of a kind that were taken in on a day, UTC."""
+
+    kind: str
+    date: date
+
+
+class DataFile(NamedTuple):
+    """A file of the lake: its name, and how many rows it was written with."""
+
+    path: str
+    partition: Partition
+    n_rows: int
+
+
+class Vacuumed(NamedTuple):
+    """How many files were taken out of the lake's folder, and their bytes."""
+
+    n_files: int
+    n_bytes: int
+
+
 NO_VERSION: Final = -1
 """The version of a lake that nothing was ever committed to: it is empty, and only a commit makes it."""
 
@@ -84,8 +106,20 @@ class Lake(Protocol):
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, repeats included, without reading them."""
 
+    def files(self, version: int | None = None) -> Sequence[DataFile]:
+        """Return the files that the table consists of, at a version or now, without reading them."""
+
     def compact(self) -> None:
         """Join small files; what readers see does not change."""
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """Delete whole partitions in one commit. Their files stay until a vacuum, for readers of older versions."""
+
+    def vacuum(self, live: Collection[int]) -> Vacuumed:
+        """Delete the files that no version needs from the oldest of `live` on; what readers of those see stays."""
+
+    def fence(self) -> None:
+        """Make every commit fail with Conflict that somebody prepared from what stood before."""
 
 
 class Target(NamedTuple):

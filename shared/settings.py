@@ -3,15 +3,18 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from shared.errors import BadSettings
 from shared.events import Algorithm
 from shared.lines import Limits
+from shared.rows import Kind
 
 Positive = Annotated[float, Field(gt=0)]
+Days = Annotated[int, Field(ge=0, le=36_500)]
+"""How long something is kept; 0 for ever."""
 
 
 class Settings(BaseModel):
@@ -32,6 +35,13 @@ class Settings(BaseModel):
 
     fold_max_objects: Annotated[int, Field(gt=0)] = 500
     compact_every_folds: Annotated[int, Field(gt=0)] = 100
+    expire_every_hours: Positive = 24.0
+    retain_watch_days: Days = 730
+    retain_rating_days: Days = 0
+    retain_request_days: Days = 90
+    retain_served_days: Days = 90
+    retain_account_days: Days = 730
+    retain_quarantine_days: Days = 90
 
     min_new_ratings: Annotated[int, Field(gt=0)] = 20_000
     matrix_max_age_hours: Positive = 72.0
@@ -103,6 +113,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             wrong = [": ".join([*(str(each).upper() for each in e["loc"]), e["msg"]]) for e in error.errors()]
             raise BadSettings("settings: " + "; ".join(wrong)) from None
+
+    @property
+    def retain_days(self) -> dict[str, int]:
+        """For how many days the rows of each kind are kept; 0 for ever."""
+        return {kind: getattr(self, f"retain_{kind}_days") for kind in get_args(Kind)}
 
     @property
     def limits(self) -> Limits:

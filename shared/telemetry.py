@@ -12,6 +12,9 @@ GROUP_ROWS = Histogram(
 GROUP_SECONDS = Histogram("marquee_ingest_group_seconds", "Seconds to make one group durable")
 
 FOLDED = Counter("marquee_folded_rows_total", "Rows committed to the lake")
+EXPIRED = Counter("marquee_expired_rows_total", "Rows deleted from the lake for their age, by kind", ["kind"])
+VACUUMED = Counter("marquee_vacuumed_bytes_total", "Bytes of files that no version in use needed any more")
+FORGOTTEN = Counter("marquee_forgotten_records_total", "Records dropped because their user asked to be forgotten")
 LAKE_VERSION = Gauge("marquee_lake_version_number", "The lake's newest version")
 
 HANDLED = Counter("marquee_handled_events_total", "Events answered, by type and status", ["type", "status"])

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from shared import keys
 from shared.adapters.lake import DeltaLake
 from shared.bootstrap import Deps
 from shared.errors import Conflict, NotFound, NotReady
@@ -58,6 +59,42 @@ class MemoryStore:
     def _answer(self) -> None:
         if self.down:
             raise NotReady("the store is down")
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """An `ObjectStore` in a folder, so that a Delta table in it is a part of the bucket."""
+
+    folder: Path
+
+    def get(self, key: str) -> Tagged:
+        try:
+            data = (self.folder / key).read_bytes()
+        except FileNotFoundError:
+            raise NotFound(key) from None
+        return Tagged(data, hashlib.sha256(data).hexdigest())
+
+    def put(self, key: str, data: bytes) -> None:
+        (self.folder / key).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / key).write_bytes(data)
+
+    def put_new(self, key: str, data: bytes) -> None:
+        if (self.folder / key).exists() and self.get(key).data != data:
+            raise Conflict(key)
+        self.put(key, data)
+
+    def put_if(self, key: str, data: bytes, tag: str) -> None:
+        if self.get(key).tag != tag:
+            raise Conflict(key)
+        self.put(key, data)
+
+    def keys(self, prefix: str) -> list[str]:
+        files = (path for path in self.folder.rglob("*") if path.is_file())
+        return sorted(key for path in files if (key := str(path.relative_to(self.folder))).startswith(prefix))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            (self.folder / key).unlink(missing_ok=True)
 
 
 @dataclass
@@ -159,4 +196,12 @@ def deps(folder: Path, **settings: str) -> Deps:
         log=structlog.get_logger(),
         now=lambda: NOW,
         environment={},
+    )
+
+
+def bucket(folder: Path, **settings: str) -> Deps:
+    """Return dependencies whose bucket is a folder, with the lake in it."""
+    lake = str(folder / "bucket" / keys.LAKE)
+    return replace(
+        deps(folder, **settings), objects=FolderStore(folder / "bucket"), open_lake=lambda: DeltaLake(lake, {})
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from functions.build_matrix import core, gather
-from shared import bootstrap, keys
+from shared import bootstrap, forgotten, keys
 from shared.adapters.entrypoint import event_app, target
 from shared.events import LakeFolded, MatrixBuilt, Tick
 
@@ -23,6 +23,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         settings.matrix_max_age_hours,
     ):
         return
+    asked = forgotten.listed(deps.objects)
     lake_version = deps.lake.version()
     ratings = gather.ratings(deps.lake.scan("rating", gather.COLUMNS, lake_version))
     watches = gather.watches(deps.lake.scan("watch", gather.WATCH_COLUMNS, lake_version))
@@ -37,6 +38,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         offsets=ratings.offsets,
         metrics={**statistics, "drift": core.drift(standing.get("statistics"), statistics)},
     )
+    forgotten.refuse_if_grown(deps.objects, asked)
     deps.artifacts.put(keys.matrix(split.matrix_id), files, manifest)
     built = MatrixBuilt(split.matrix_id, lake_version, split.train.n_ratings)
     deps.publisher.publish(built)

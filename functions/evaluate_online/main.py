@@ -32,7 +32,7 @@ def handle(_: Tick, online: Online) -> None:
     """
     deps = online.deps
     version = deps.lake.version()
-    if deps.channels.get(keys.ONLINE_CHANNEL).get("lake_version", -1) >= version:
+    if deps.channels.get(keys.EVALUATION_CHANNEL).get("lake_version", -1) >= version:
         return
     states, failures = live(deps)
     if states:
@@ -41,7 +41,7 @@ def handle(_: Tick, online: Online) -> None:
         raise failures[0]
     done = {"lake_version": version, "evaluated_at": deps.now().isoformat()}
     deps.channels.update(
-        keys.ONLINE_CHANNEL, lambda before: None if before.get("lake_version", -1) >= version else done
+        keys.EVALUATION_CHANNEL, lambda before: None if before.get("lake_version", -1) >= version else done
     )
 
 

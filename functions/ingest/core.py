@@ -2,18 +2,15 @@
 
 import asyncio
 import hashlib
-import io
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
-
-import pyarrow.parquet as pq
 
 from shared import keys, lines
 from shared.errors import BadEvent
 from shared.events import MOVIELOG, RecommendationServed, decode
 from shared.lines import Limits
-from shared.records import to_table
+from shared.records import to_parquet, to_table
 from shared.rows import Place, Row
 
 TOPICS: Final = (MOVIELOG, RecommendationServed.type)
@@ -40,9 +37,7 @@ def row(record: bytes, at: Place, limits: Limits) -> Row:
 
 def landing_object(rows: Sequence[Row]) -> tuple[str, bytes]:
     """Return the key and the parquet bytes of a group; the same rows give the same both."""
-    sink = io.BytesIO()
-    pq.write_table(to_table(rows), sink, use_dictionary=False, write_statistics=False, compression="zstd")
-    data = sink.getvalue()
+    data = to_parquet(to_table(rows))
     return keys.landing(rows[0].ingested_at, hashlib.sha256(data).hexdigest()), data
 
 

@@ -13,17 +13,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from functions.ingest import core
-from shared import bootstrap, failpoints, telemetry
+from shared import bootstrap, failpoints, forgotten, telemetry
 from shared.adapters.entrypoint import Once, body, function_app, problem, target
+from shared.adapters.follow import Follower
 from shared.adapters.kafka import LaterPublisher
 from shared.errors import BadEvent, NotReady
 from shared.events import EventsLanded
+from shared.forgotten import Forgotten
 from shared.rows import Row
 
 
 @dataclass
 class Ingest:
-    """The deployed function: its dependencies, and the groups that are on their way."""
+    """The deployed function: its dependencies, the groups that are on their way, and who shall be forgotten."""
 
     deps: bootstrap.Deps
     landed: LaterPublisher
@@ -33,6 +35,12 @@ class Ingest:
     def __post_init__(self) -> None:
         settings = self.deps.settings
         self.groups = core.GroupCommit(self.store, settings.group_max_rows, settings.group_writers)
+        self.forgotten = Follower[Forgotten](
+            "forgotten users",
+            lambda _: forgotten.read(self.deps.objects),
+            settings.channel_poll_seconds,
+            forgotten.read(self.deps.objects),
+        )
 
     async def store(self, rows: Sequence[Row]) -> None:
         """Make rows durable as one object, count them, and say so at most once a second."""
@@ -73,12 +81,18 @@ ingest = Once(connect)
 
 
 async def receive(request: Request) -> Response:
-    """Answer 204 when the record is durable, 503 when the store is away, 400 when it is no delivery."""
+    """Answer 204 when the record is durable, 503 when the store is away, 400 when it is no delivery.
+
+    A record of somebody who asked to be forgotten is answered 204, and is stored nowhere.
+    """
     try:
         function = await ingest()
         at = core.place(request.path_params["topic"], request.headers, function.deps.now_us())
         row = core.row(await body(request), at, function.deps.settings.limits)
-        await function.groups.add(row)
+        if function.forgotten.get().holds(row):
+            telemetry.FORGOTTEN.inc()
+        else:
+            await function.groups.add(row)
     except BadEvent as error:
         return problem(400, str(error))
     except NotReady as error:

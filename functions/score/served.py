@@ -21,17 +21,21 @@ _SOON = 1.0  # seconds after the start: the first answers come first
 
 @dataclass(eq=False)
 class Served:
-    """A model and what came after it: the rows up to `lake_version`, all that there were at `complete_at` (seconds)."""
+    """A model and what came after it: the rows up to `lake_version`, all that there were at `complete_at` (seconds).
+
+    `erasures` counts those that had been made before the model was read.
+    """
 
     serving: core.Serving
     lake_version: int
     complete_at: float
+    erasures: int = 0
     fresh: Fresh = field(default_factory=Fresh)
 
     @classmethod
-    def of(cls, serving: core.Serving) -> "Served":
+    def of(cls, serving: core.Serving, erasures: int = 0) -> "Served":
         """Return a model with nothing after it yet."""
-        return cls(serving, serving.lake_version, serving.complete_at)
+        return cls(serving, serving.lake_version, serving.complete_at, erasures)
 
     @cached_property
     def _known(self) -> Callable[[str, Acts], core.Known | None]:
@@ -53,7 +57,7 @@ class Score:
     """
 
     deps: bootstrap.Deps
-    refused: tuple[str, Corrupt | NotFound | None] = ("", None)
+    refused: tuple[tuple[str, int], Corrupt | NotFound | None] = ("", 0), None
     waits_until: float = 0.0
 
     def __post_init__(self) -> None:
@@ -83,13 +87,15 @@ class Score:
     def fetch(self, held: Served | None) -> Served | None:
         """Return the model that shall serve, with what came after it; the one held if it is the same.
 
-        It is the one of the setting MODEL_VERSION, else the one that the service's channel names.
-        Raises: Corrupt if it fails any check, each such model counted once and never loaded again; NotReady.
+        It is the one of the setting MODEL_VERSION, else the one that the service's channel names. It is loaded anew
+        whenever somebody was taken out of the stored models because they asked to be forgotten.
+        Raises: Corrupt if it fails any check, each such model counted once and not loaded again; NotReady.
         """
         version = self.deps.settings.model_version or self._named()
-        if not version or (held and held.serving.model_version == version):
+        erasures = self.deps.channels.get(keys.ERASURE_CHANNEL).get("erasures", 0)
+        if not version or (held and (held.serving.model_version, held.erasures) == (version, erasures)):
             return held
-        served = Served.of(self._loaded(version))
+        served = Served.of(self._loaded(version, erasures), erasures)
         if held:
             self._try_to_catch_up(served)
         else:
@@ -139,17 +145,17 @@ class Score:
             raise Corrupt(f"the channel of {service} names no model: {version!r}")
         return version
 
-    def _loaded(self, version: str) -> core.Serving:
-        """Return a model. Raises: Corrupt; what was refused never changes, but what was not there may come."""
+    def _loaded(self, version: str, erasures: int) -> core.Serving:
+        """Return a model. Raises: Corrupt; what was refused changes by erasure alone, what was not there may come."""
         known, error = self.refused
-        if known != version or isinstance(error, NotFound):
+        if known != (version, erasures) or isinstance(error, NotFound):
             try:
                 return self._load(version)
             except (Corrupt, NotFound) as failure:
                 error = failure
-            if known != version:
+            if known != (version, erasures):
                 telemetry.MODEL_REFUSED.labels(self.algorithm).inc()
-            self.refused = version, error
+            self.refused = (version, erasures), error
         raise Corrupt(f"{version}: {error!r}") from error
 
     def _load(self, version: str) -> core.Serving:

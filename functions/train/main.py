@@ -1,10 +1,11 @@
 """Train: `marquee.matrix.built` in, one `marquee.model.trained` out for each algorithm."""
 
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from functions.train import core, timed
-from shared import bootstrap, keys, telemetry
+from shared import bootstrap, forgotten, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.files import read_yaml
 from shared.adapters.processes import die_with_parent
@@ -18,6 +19,7 @@ from shared.settings import cores
 
 def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
     """Fit each algorithm to the matrix, unless that model is stored already; store it; say so."""
+    asked = forgotten.listed(deps.objects)
     chosen = {**core.DEFAULTS, **core.parameters(read_yaml(deps.settings.params_file))}
     loaded: tuple[Split, Manifest] | None = None
     for algorithm in ALGORITHMS:
@@ -31,7 +33,7 @@ def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
         version = core.model_version(event.matrix_id, order, libraries(), base.manifest.id if base else None)
         if not stored(algorithm, version, deps):
             loaded = loaded or load(event.matrix_id, deps)
-            train(version, order, base, *loaded, deps)
+            train(version, order, base, *loaded, asked, deps)
         deps.publisher.publish(ModelTrained(algorithm, version, event.matrix_id))
 
 
@@ -66,9 +68,18 @@ def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: 
 
 
 def train(
-    version: str, order: core.Order, base: Artifact | None, split: Split, matrix: Manifest, deps: bootstrap.Deps
+    version: str,
+    order: core.Order,
+    base: Artifact | None,
+    split: Split,
+    matrix: Manifest,
+    asked: Sequence[str],
+    deps: bootstrap.Deps,
 ) -> None:
-    """Fit one model in a process of its own, so that this one stays alive to its probes, and store it."""
+    """Fit one model in a process of its own, so that this one stays alive to its probes, and store it.
+
+    Raises: Conflict if since `asked` was read somebody else asked to be forgotten, who may be in it.
+    """
     warm = FactorModel.from_files(base.files) if base else None
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
         try:
@@ -84,6 +95,7 @@ def train(
         parameters=order.as_dict(),
         metrics={"fit_seconds": round(seconds, 4), "n_ratings": split.train.n_ratings},
     )
+    forgotten.refuse_if_grown(deps.objects, asked)
     deps.artifacts.put(keys.model(order.algorithm, version), model.to_files(), manifest)
     telemetry.FIT_SECONDS.labels(order.algorithm).set(seconds)
     deps.log.info(

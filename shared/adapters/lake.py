@@ -1,7 +1,10 @@
 """The lake as one Delta Lake table, by delta-rs: atomic commits, versions, time travel."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -14,12 +17,15 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from shared import keys
 from shared.errors import Conflict, NotReady
-from shared.ports import NO_VERSION, Fold
+from shared.ports import NO_VERSION, DataFile, Fold, Partition, Vacuumed
 from shared.records import LAKE_SCHEMA, once_each, with_date
 
 _FOLD: Final = "fold_lake"
 _RECENT: Final = 3
 _CHANGE: Final = "_change_type"
+_HOUR_MS: Final = 3_600_000
+# Statistics stand in the log, which is kept: no column may have them that says who somebody is.
+_STATISTICS: Final = {"delta.dataSkippingStatsColumns": "ingested_at"}
 _IDENTITY: Final = ("topic", "partition", "offset", "ingested_at")
 
 
@@ -64,7 +70,7 @@ class DeltaLake:
             number = None if table is None else table.transaction_version(_FOLD)
             if table is None or number is None:
                 return Fold(0, [])
-            for limit in (_RECENT, None):
+            for limit in (_RECENT, 10 * _RECENT, None):
                 for commit in table.history(limit):
                     if commit.get("fold") == str(number):
                         return Fold(number, json.loads(commit["folded"]))
@@ -112,15 +118,23 @@ class DeltaLake:
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
+        total: Counter[str] = Counter()
+        for file in self.files():
+            total[file.partition.kind] += file.n_rows
+        return dict(total)
+
+    def files(self, version: int | None = None) -> list[DataFile]:
+        """Return the table's files, from its log."""
         with _translated():
-            table = self._newest()
+            table = self._newest() if version is None else self._open(version)
             if table is None:
-                return {}
-            files = pa.table(table.get_add_actions(flatten=True))
-        if len(files) == 0:
-            return {}
-        found = files.group_by("partition.kind").aggregate([("num_records", "sum")])
-        return dict(zip(found["partition.kind"].to_pylist(), found["num_records_sum"].to_pylist(), strict=True))
+                return []
+            found = pa.table(table.get_add_actions(flatten=True))
+        if len(found) == 0:
+            return []
+        names = ("path", "partition.kind", "partition.date", "num_records")
+        columns = (found[name].to_pylist() for name in names)
+        return [DataFile(path, Partition(kind, day), n) for path, kind, day, n in zip(*columns, strict=True)]
 
     def compact(self) -> None:
         """Join small files and write a checkpoint."""
@@ -130,6 +144,42 @@ class DeltaLake:
                 return
             table.optimize.compact()
             table.create_checkpoint()
+
+    def drop(self, partitions: Collection[Partition]) -> None:
+        """Delete whole partitions: a commit that names their files as removed, and reads and writes none."""
+        chosen = " OR ".join(f"(kind = '{each.kind}' AND date = '{each.date}')" for each in sorted(partitions))
+        with _translated():
+            table = self._newest()
+            if table is not None:
+                table.delete(chosen)
+
+    def vacuum(self, live: Collection[int]) -> Vacuumed:
+        """Delete the files that were removed from the table, or left behind by a commit that failed, before `live`.
+
+        A version from the oldest of `live` on consists of that one's files, which are named to be kept, and of later
+        ones, which are younger than its commit.
+        """
+        with _translated():
+            table, oldest = self._newest(), self._open(min(live))
+            if table is None or oldest is None:
+                return Vacuumed(0, 0)
+            age_ms = time.time() * 1000 - oldest.history(1)[0]["timestamp"]
+            files = table.vacuum(
+                math.ceil(age_ms / _HOUR_MS) + 1,  # clocks may differ
+                dry_run=False,
+                enforce_retention_duration=False,
+                full=True,
+                keep_versions=sorted(set(live)),
+            )
+            sizes = (each.get("operationMetrics", {}).get("sizeOfDataToDelete", 0) for each in table.history(2))
+            return Vacuumed(len(files), sum(sizes) if files else 0)
+
+    def fence(self) -> None:
+        """Change the table's metadata, which every commit prepared on the old one conflicts with."""
+        with _translated():
+            table = self._newest()
+            if table is not None:
+                table.alter.set_table_properties(_STATISTICS)
 
     @contextmanager
     def _stored(
@@ -201,7 +251,11 @@ class DeltaLake:
             mode="ignore",
             partition_by=["kind", "date"],
             # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
-            configuration={"delta.checkpointInterval": "20", "delta.enableExpiredLogCleanup": "false"},
+            configuration={
+                "delta.checkpointInterval": "20",
+                "delta.enableExpiredLogCleanup": "false",
+                **_STATISTICS,
+            },
             storage_options=dict(self.options),
         )
 

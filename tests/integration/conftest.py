@@ -123,6 +123,7 @@ def marquee(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marquee]:
         "MARQUEE_FAILPOINTS": str(failpoints),
         "MIN_NEW_RATINGS": "1000000000",
         "CHANNEL_POLL_SECONDS": "0.2",
+        "EXPIRE_EVERY_HOURS": "0.001",
     }
     with running(Stack(Machine(home, PORT_OFFSET), extra)) as stack:
         yield Marquee(stack, failpoints)

@@ -1,6 +1,7 @@
 import pytest
 
-from shared.artifacts import ArtifactStore, Manifest, dumps
+from shared import failpoints
+from shared.artifacts import ArtifactStore, Manifest, dumps, rewrite
 from shared.errors import Conflict, Corrupt, NotFound
 from tests.fakes import MemoryStore
 
@@ -76,3 +77,55 @@ def test_small_mappings_have_one_form() -> None:
     assert dumps({"b": 1, "a": 2}) == dumps({"a": 2, "b": 1})
     with pytest.raises(ValueError, match="JSON"):
         dumps({"a": float("nan")})
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def upper(files):
+    """Change all files that are not in capitals."""
+    return {name: data.upper() for name, data in files.items() if not data.isupper()}
+
+
+def test_a_rewrite_keeps_the_name_and_counts_itself() -> None:
+    """Changed files and the manifest are replaced; the others and the story stay; nothing to change changes nothing."""
+    store = MemoryStore()
+    ArtifactStore(store).put("m", {"a": b"x", "b": b"Y"}, MANIFEST)
+    assert rewrite(store, "m", upper)
+    found = ArtifactStore(store).get("m")
+    assert found.files == {"a": b"X", "b": b"Y"}
+    assert (found.manifest.id, found.manifest.created_at, found.manifest.erased) == ("v1", MANIFEST.created_at, 1)
+    before = dict(store.objects)
+    assert not rewrite(store, "m", upper)
+    assert store.objects == before
+    assert sorted(before) == ["m/a", "m/b", "m/manifest.json"]
+
+
+@pytest.mark.parametrize("place", ["rewrite.before_manifest", "rewrite.before_in_place", "rewrite.in_place"])
+def test_a_rewrite_that_was_cut_short_is_finished_by_the_next(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts once, and leaves nothing lying about."""
+    store = MemoryStore()
+    ArtifactStore(store).put("m", {"a": b"x", "b": b"y"}, MANIFEST)
+
+    def die(name: str) -> None:
+        if name == place:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failpoints, "reach", die)
+        with pytest.raises(Killed):
+            rewrite(store, "m", upper)
+    assert rewrite(store, "m", upper)
+    found = ArtifactStore(store).get("m")
+    assert (found.files, found.manifest.erased) == ({"a": b"X", "b": b"Y"}, 1)
+    assert sorted(store.objects) == ["m/a", "m/b", "m/manifest.json"]
+
+
+def test_a_damaged_artifact_is_not_rewritten() -> None:
+    """A rewrite would vouch for the damage."""
+    store = MemoryStore()
+    ArtifactStore(store).put("m", {"a": b"x"}, MANIFEST)
+    store.put("m/a", b"z")
+    with pytest.raises(Corrupt):
+        rewrite(store, "m", upper)

@@ -4,8 +4,8 @@ from datetime import timedelta
 import pytest
 
 from functions.build_matrix.main import handle
-from shared import keys
-from shared.errors import Corrupt, NotReady
+from shared import forgotten, keys
+from shared.errors import Conflict, Corrupt, NotReady
 from shared.events import LakeFolded, MatrixBuilt, Tick
 from shared.matrix import Split
 from shared.ports import Fold
@@ -114,3 +114,21 @@ def test_a_tick_is_answered_204(deps, monkeypatch):
         assert http.post("/", headers=tick).status_code == 204
         deps.objects.down = True
         assert http.post("/", headers=tick).status_code == 503
+
+
+def test_a_matrix_begun_before_somebody_asked_to_be_forgotten_is_not_stored(deps, monkeypatch):
+    """They may be in it; the source comes again, and then it is."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    make = deps.manifest
+
+    def ask(self, **facts):
+        forgotten.remember(deps.objects, "1")
+        return make(**facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(deps), "manifest", ask)
+        with pytest.raises(Conflict):
+            handle(Tick(), deps)
+    assert (deps.objects.keys("matrices/"), deps.publisher.events) == ([], [])
+    handle(Tick(), deps)
+    assert len(deps.publisher.events) == 1

@@ -255,7 +255,7 @@ def test_dying_anywhere_loses_no_decision_and_makes_no_other(
     handle(Tick(), Online(replace(deps, now=lambda: fakes.NOW.replace(minute=1))))
     (decision,) = decisions(deps)
     assert decision.decided_at == NOW
-    assert deps.channels.get(keys.ONLINE_CHANNEL)["lake_version"] == 1
+    assert deps.channels.get(keys.EVALUATION_CHANNEL)["lake_version"] == 1
 
 
 class Failing(fakes.MemoryStore):
@@ -299,7 +299,7 @@ def test_a_store_that_fails_at_any_call_is_made_good_by_the_next_tick(tmp_path: 
         if not store.was_lost:
             break
         assert len(decisions(failing)) == 1
-        assert failing.channels.get(keys.ONLINE_CHANNEL)["lake_version"] == 1
+        assert failing.channels.get(keys.EVALUATION_CHANNEL)["lake_version"] == 1
     assert nth > 8
 
 
@@ -327,7 +327,7 @@ def test_a_damaged_channel_is_told_and_no_bar_to_the_other_service(deps: Deps, c
     deps.channels.update("score-svdpp", lambda _: {})
     handle(Tick(), Online(deps))
     assert len(decisions(deps)) == 1
-    assert deps.channels.get(keys.ONLINE_CHANNEL)["lake_version"] == 1
+    assert deps.channels.get(keys.EVALUATION_CHANNEL)["lake_version"] == 1
 
 
 def test_a_note_that_nobody_can_read_is_written_anew(deps: Deps) -> None:
@@ -335,11 +335,11 @@ def test_a_note_that_nobody_can_read_is_written_anew(deps: Deps) -> None:
     rollout(deps)
     fold(deps, BAD.rows)
     handle(Tick(), Online(deps))
-    deps.objects.put(keys.channel(keys.ONLINE_CHANNEL), b"\x00")
+    deps.objects.put(keys.channel(keys.EVALUATION_CHANNEL), b"\x00")
     handle(Tick(), Online(deps))
     assert len(decisions(deps)) == 1
     assert len(events(deps)) == 2
-    assert deps.channels.get(keys.ONLINE_CHANNEL)["lake_version"] == 1
+    assert deps.channels.get(keys.EVALUATION_CHANNEL)["lake_version"] == 1
 
 
 def test_a_decision_that_cannot_be_read_is_told_of_and_never_replaced(deps: Deps) -> None:

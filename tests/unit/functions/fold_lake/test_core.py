@@ -1,11 +1,13 @@
 import hashlib
+from datetime import date
 
 import pytest
 
-from functions.fold_lake.core import batches, combine, rows_of
+from functions.fold_lake.core import batches, combine, expired, model_versions, rows_of, still_stored
 from functions.ingest.core import landing_object
 from shared import keys
 from shared.errors import Corrupt
+from shared.ports import DataFile, Partition
 from shared.records import to_table
 from shared.rows import Row
 
@@ -43,3 +45,45 @@ def test_a_record_in_two_objects_is_folded_once() -> None:
     table = to_table([Row("account", "movielog", 0, 1, 5, user_id="1")])
     assert len(combine([table, table])) == 1
     assert len(combine([])) == 0
+
+
+TODAY = date(2026, 11, 23)
+OLD, NEW = Partition("watch", date(2026, 11, 12)), Partition("watch", date(2026, 11, 13))
+A, B, C = DataFile("a", OLD, 5), DataFile("b", OLD, 1), DataFile("c", NEW, 2)
+
+
+def test_what_is_older_than_its_kind_is_kept_goes() -> None:
+    """A day goes when its last moment is older than the retention; 0 keeps for ever, and so does a kind unheard of."""
+    stored = [A, B, C]
+    assert expired(stored, stored, {"watch": 10}, TODAY) == {OLD: 6}
+    assert expired(stored, stored, {"watch": 9}, TODAY) == {OLD: 6, NEW: 2}
+    assert expired(stored, stored, {"watch": 0}, TODAY) == {}
+    assert expired(stored, stored, {"rating": 1}, TODAY) == {}
+
+
+@pytest.mark.parametrize("used", [[], [A], [C]])
+def test_a_partition_with_a_file_that_was_not_used_stays_whole(used: list[DataFile]) -> None:
+    """However old it is: rows may have landed late."""
+    assert OLD not in expired([A, B, C], used, {"watch": 1}, TODAY)
+
+
+def test_what_is_still_stored_counts_only_what_was_there_and_is() -> None:
+    """Rows that came later do not count, nor do those that went; a compaction changes no number."""
+    first, second = Partition("rating", date(2026, 1, 1)), Partition("rating", date(2026, 1, 2))
+    then = [DataFile("a", first, 3), DataFile("b", second, 1), DataFile("c", second, 3), DataFile("d", OLD, 9)]
+    now = [DataFile("bc", second, 4), DataFile("e", second, 2), DataFile("d", OLD, 9)]
+    assert still_stored(then, now, "rating") == 4
+
+
+@pytest.mark.parametrize(
+    ("state", "named"),
+    [
+        ({}, set()),
+        ({"model_version": "a"}, {"a"}),
+        ({"model_version": "a", "canary": {"model_version": "b"}, "previous": None, "weight": 5}, {"a", "b"}),
+        ({"stable": {"model_version": "a"}, "next": {"model_version": ""}, "model_version": None}, {"a"}),
+    ],
+)
+def test_every_model_that_a_channel_names_is_live(state: dict[str, object], named: set[str]) -> None:
+    """At the top and in what stands beside it, whatever else is there or missing."""
+    assert model_versions(state) == named

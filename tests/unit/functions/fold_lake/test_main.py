@@ -4,9 +4,9 @@ import pytest
 
 from functions.fold_lake.main import handle
 from functions.ingest.core import landing_object
-from shared import failpoints
+from shared import failpoints, forgotten
 from shared.bootstrap import Deps
-from shared.errors import NotReady
+from shared.errors import Conflict, NotReady
 from shared.events import LakeFolded, Tick
 from shared.ports import NO_VERSION
 from shared.rows import Row
@@ -108,6 +108,25 @@ def test_a_silent_kafka_is_told_to_the_source_and_made_good(deps: Deps) -> None:
     handle(Tick(), deps)
     assert folded(deps) == [1, 2]
     assert deps.publisher.events == [LakeFolded(2, 1)]  # type: ignore[attr-defined]
+
+
+def test_what_was_read_before_somebody_asked_to_be_forgotten_is_read_again(
+    deps: Deps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their rows may be among it: nothing is committed, and the source comes again."""
+    land(deps, 1)
+
+    def ask(name: str) -> None:
+        if name == "fold_lake.before_commit":
+            forgotten.remember(deps.objects, "15")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(failpoints, "reach", ask)
+        with pytest.raises(Conflict):
+            handle(Tick(), deps)
+    assert folded(deps) == []
+    handle(Tick(), deps)
+    assert folded(deps) == [1]
 
 
 def test_through_the_framework(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> None:

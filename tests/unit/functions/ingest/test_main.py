@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from shared import forgotten
 from shared.bootstrap import Deps
 from shared.events import EventsLanded
 from tests import entry, fakes
@@ -26,7 +27,8 @@ def client(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> TestClient:
 
 def landed(deps: Deps) -> list[dict[str, object]]:
     objects: dict[str, bytes] = deps.objects.objects  # type: ignore[attr-defined]
-    return [row for data in objects.values() for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+    groups = [data for key, data in objects.items() if key.startswith("landing/")]
+    return [row for data in groups for row in pq.read_table(io.BytesIO(data)).to_pylist()]
 
 
 def test_a_record_is_durable_when_it_is_answered(client: TestClient, deps: Deps) -> None:
@@ -56,6 +58,21 @@ def test_a_store_that_is_down_is_503_until_it_is_back(client: TestClient, deps: 
     deps.objects.down = False  # type: ignore[attr-defined]
     assert client.post("/movielog", content=LINE, headers=HEADERS).status_code == 204
     assert len(landed(deps)) == 1
+
+
+def test_records_of_who_asked_to_be_forgotten_are_stored_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are answered 2xx and counted, quarantined ones too, moments after the list has grown; others go on."""
+    deps = fakes.deps(tmp_path, channel_poll_seconds="0.05")
+    client = entry.client("ingest", deps, monkeypatch)
+    assert client.post("/movielog", content=LINE, headers=HEADERS).status_code == 204
+    forgotten.remember(deps.objects, "12")
+    time.sleep(0.5)
+    for line in (LINE, LINE.replace(b"=4", b"=99"), LINE.replace(b",12,", b",13,")):
+        assert client.post("/movielog", content=line, headers=HEADERS).status_code == 204
+    assert sorted(str(row["user_id"]) for row in landed(deps)) == ["12", "13"]
+    assert "marquee_forgotten_records_total 2.0" in client.get("/metrics").text
 
 
 @pytest.mark.parametrize(

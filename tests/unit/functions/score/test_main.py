@@ -7,7 +7,8 @@ import pytest
 from functions.recommend.core import is_plain
 from functions.score.fresh import COLUMNS
 from functions.train import core as training
-from shared import keys
+from shared import erasure, keys
+from shared.artifacts import rewrite
 from shared.errors import NotReady
 from shared.ports import NO_VERSION, Fold
 from shared.records import to_table
@@ -165,6 +166,35 @@ def test_a_model_that_takes_over_forgets_nothing(deps, monkeypatch):
                 return
             time.sleep(0.01)
         raise AssertionError("the new model never answered")
+
+
+def test_who_was_erased_is_unknown_a_moment_later(deps, monkeypatch):
+    """The same model is loaded anew, from the artifacts and from the lake; others notice nothing."""
+    serve(deps)
+    with entry.client("score", deps, monkeypatch) as http:
+        assert http.get("/top/3").status_code == 200
+        before = http.get("/top/1").json()
+        rewrite(deps.objects, keys.model("svd", "v1"), lambda files: erasure.model_without(files, "3"))
+        rewrite(
+            deps.objects,
+            keys.matrix(SPLIT.matrix_id),
+            lambda files: erasure.matrix_without(SPLIT.matrix_id, files, "3"),
+        )
+        deps.channels.update(keys.ERASURE_CHANNEL, lambda now: {"erasures": 1})
+        until(http, "/top/3", lambda answer: answer.status_code == 404)
+        assert http.get("/top/1").json() == before
+
+
+def test_a_model_that_was_being_erased_from_is_tried_again(deps, monkeypatch):
+    """What is refused while its files are replaced is good once the erasure is told."""
+    serve(deps)
+    key = f"{keys.model('svd', 'v1')}/factors.npz"
+    good, deps.objects.objects[key] = deps.objects.objects[key], b"half"
+    with entry.client("score", deps, monkeypatch) as http:
+        assert http.get("/health/readiness").status_code == 503
+        deps.objects.objects[key] = good
+        deps.channels.update(keys.ERASURE_CHANNEL, lambda now: {"erasures": 1})
+        until(http, "/top/1", lambda answer: answer.status_code == 200)
 
 
 def test_while_the_lake_is_away_models_answer_and_the_lag_grows(deps, monkeypatch):

@@ -5,8 +5,8 @@ import yaml
 
 from functions.train import core
 from functions.train.main import handle
-from shared import keys
-from shared.errors import BadEvent, Corrupt, NotFound
+from shared import forgotten, keys
+from shared.errors import BadEvent, Conflict, Corrupt, NotFound
 from shared.events import ALGORITHMS, MatrixBuilt, ModelTrained
 from shared.model import FactorModel
 from tests import entry, fakes
@@ -147,3 +147,20 @@ def test_an_event_that_is_none_goes_to_the_dead_letters(deps, monkeypatch):
     headers = {"ce-id": "1", "ce-source": "/t", "ce-type": "marquee.matrix.built", "ce-specversion": "1.0"}
     with entry.client("train", deps, monkeypatch) as http:
         assert http.post("/", headers=headers, content=b'{"matrix_id": 7}').status_code == 400
+
+
+def test_a_model_begun_before_somebody_asked_to_be_forgotten_is_not_stored(deps, monkeypatch):
+    """They may be in it; the source comes again, and then it is."""
+    make = deps.manifest
+
+    def ask(self, **facts):
+        forgotten.remember(deps.objects, "1")
+        return make(**facts)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(deps), "manifest", ask)
+        with pytest.raises(Conflict):
+            handle(EVENT, deps)
+    assert (deps.objects.keys("models/"), deps.publisher.events) == ([], [])
+    handle(EVENT, deps)
+    assert len(deps.publisher.events) == 2

@@ -1,13 +1,18 @@
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable
+from deltalake.exceptions import CommitFailedError
 
 from shared.adapters.lake import DeltaLake
 from shared.errors import Conflict, NotReady
-from shared.ports import Fold
+from shared.ports import Fold, Partition
 from shared.records import SCHEMA, to_table
 from shared.rows import Row
+from tests.lake import put_back
 
 
 def rows(*offsets: int, kind: str = "rating") -> "list[Row]":
@@ -170,3 +175,77 @@ def test_what_came_since_cannot_be_read_without_its_files(lake: DeltaLake) -> No
             file.unlink()
     with pytest.raises(NotReady):
         since(lake, then)
+
+
+TODAY = date(2025, 11, 24)
+
+
+def test_files_say_what_they_hold(lake: DeltaLake) -> None:
+    """Kind, day and rows of each, at a version or now."""
+    assert lake.files() == []
+    then = lake.fold(to_table(rows(1, 2)), Fold(1, ["a"]))
+    late = rows(3)
+    late[0].ingested_at += 86_400_000_000
+    lake.fold(to_table([*rows(4), *late, *rows(5, kind="watch")]), Fold(2, ["b"]))
+    rating, watch = Partition("rating", TODAY), Partition("watch", TODAY)
+    tomorrow = Partition("rating", date(2025, 11, 25))
+    assert sorted(file[1:] for file in lake.files()) == [(rating, 1), (rating, 2), (tomorrow, 1), (watch, 1)]
+    assert [file[1:] for file in lake.files(then)] == [(rating, 2)]
+    assert {file.path for file in lake.files(then)} < {file.path for file in lake.files()}
+    assert all((Path(lake.uri) / file.path).exists() for file in lake.files())
+
+
+def test_a_partition_is_dropped_without_touching_a_file(lake: DeltaLake) -> None:
+    """Now it is gone; at the version before it is there, and rows since then can be followed."""
+    then = lake.fold(to_table([*rows(1), *rows(2, kind="watch")]), Fold(1, ["a"]))
+    lake.fold(to_table(rows(3)), Fold(2, ["b"]))
+    before = sorted(Path(lake.uri).rglob("part-*.parquet"))
+    lake.drop([Partition("rating", TODAY), Partition("request", TODAY)])
+    assert (offsets(lake), offsets(lake, "watch"), offsets(lake, version=then)) == ([], [2], [1])
+    assert sorted(Path(lake.uri).rglob("part-*.parquet")) == before
+    assert since(lake, then)[1] == [("rating", 3)]
+
+
+def test_a_vacuum_takes_only_what_no_version_from_a_live_one_on_needs(lake: DeltaLake) -> None:
+    """Compacted and dropped files, and those that a failed commit left, once the live version is younger."""
+    lake.fold(to_table(rows(1)), Fold(1, ["a"]))
+    live = lake.fold(to_table(rows(2)), Fold(2, ["b"]))
+    lake.compact()
+    (Path(lake.uri) / "kind=rating/date=2025-11-24/part-left-behind.parquet").write_bytes(b"x")
+    put_back(Path(lake.uri), hours=1_000)
+    assert lake.vacuum([live, lake.version()]).n_files == 0
+    assert (offsets(lake, version=live), since(lake, live)) == ([1, 2], (lake.version(), []))
+
+    live = lake.fold(to_table(rows(3)), Fold(3, ["c"]))
+    found = lake.vacuum([live])
+    assert found.n_files == 3
+    assert found.n_bytes > 1
+    assert (offsets(lake), offsets(lake, version=live)) == ([1, 2, 3], [1, 2, 3])
+
+
+def test_what_was_prepared_before_a_fence_is_not_committed(lake: DeltaLake) -> None:
+    """A compaction that read older bytes fails, and so does an append; whoever comes after does not."""
+    for number in (1, 2):
+        lake.fold(to_table(rows(number)), Fold(number, [str(number)]))
+    late = DeltaTable(lake.uri)
+    lake.fence()
+    with pytest.raises(CommitFailedError, match="Metadata changed"):
+        late.optimize.compact()
+    lake.compact()
+    lake.fold(to_table(rows(3)), Fold(3, ["c"]))
+    assert offsets(lake) == [1, 2, 3]
+
+
+def test_the_log_names_nobody(lake: DeltaLake) -> None:
+    """Statistics of users and movies are not kept, neither by folds nor by compactions, nor in a checkpoint."""
+    made = rows(1, 2)
+    for row in made:
+        row.user_id, row.raw = "987654321", b"987654321"
+    for number in (1, 2):
+        lake.fold(to_table(made), Fold(number, [str(number)]))
+    lake.compact()
+    log = [file for file in (Path(lake.uri) / "_delta_log").iterdir() if file.is_file()]
+    assert any(file.suffix == ".parquet" for file in log)
+    for file in log:
+        told = repr(pq.read_table(file).to_pylist()) if file.suffix == ".parquet" else file.read_text()
+        assert "987654321" not in told
