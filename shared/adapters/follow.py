@@ -1,8 +1,10 @@
 """Keep up with something that changes elsewhere, and never lose what worked."""
 
+import atexit
 import threading
+import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import structlog
 
@@ -11,6 +13,35 @@ from shared.errors import NotReady
 T = TypeVar("T")
 
 log = structlog.get_logger()
+
+_LEAVE_SECONDS: Final = 2.0
+
+_leaving = threading.Event()
+_threads: set[threading.Thread] = set()
+
+
+@atexit.register
+def _leave() -> None:
+    """Let threads come to an end before the interpreter does: one inside a library's own code would crash it."""
+    _leaving.set()
+    deadline = time.monotonic() + _LEAVE_SECONDS
+    for thread in list(_threads):
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _start(name: str, work: Callable[[], None]) -> threading.Thread:
+    """Start a thread that no exit waits for longer than `_LEAVE_SECONDS`."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            _threads.discard(thread)
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    _threads.add(thread)
+    thread.start()
+    return thread
 
 
 def within(seconds: float, name: str, work: Callable[[], object]) -> bool:
@@ -24,9 +55,7 @@ def within(seconds: float, name: str, work: Callable[[], object]) -> bool:
         except BaseException as error:  # as in `Follower.refresh`, but nobody waits for this thread to end
             log.warning("failed", what=name, reason=str(error) or repr(error))
 
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    thread.start()
-    thread.join(seconds)
+    _start(name, run).join(seconds)
     return done.is_set()
 
 
@@ -55,7 +84,7 @@ class Follower(Generic[T]):
         if first is None and wait is None:
             self.refresh()
             wait = seconds
-        threading.Thread(target=self._run, args=(wait or 0.0,), name=f"follow-{name}", daemon=True).start()
+        _start(f"follow-{name}", lambda: self._run(wait or 0.0))
 
     def get(self) -> T:
         """Return the value held. Raises: NotReady, with the reason, if there never was one."""
@@ -78,7 +107,6 @@ class Follower(Generic[T]):
                 log.warning("refresh_failed", what=self._name, reason=self._reason, keeps=self.value is not None)
 
     def _run(self, pause: float) -> None:
-        never = threading.Event()
-        while not never.wait(pause):
+        while not _leaving.wait(pause):
             self.refresh()
             pause = self._seconds
