@@ -19,6 +19,11 @@ def test_the_rating_scale_comes_from_the_environment() -> None:
     assert (settings.limits.rating_min, settings.limits.rating_max, settings.limits.rating_step) == (1, 10, 1)
 
 
+def test_the_steps_of_a_canary_are_a_list() -> None:
+    """Percentages, rising, between nobody and everybody."""
+    assert Settings.from_env(ENVIRONMENT | {"CANARY_STEPS": "1, 10,50"}).canary_steps == (1, 10, 50)
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
@@ -27,6 +32,12 @@ def test_the_rating_scale_comes_from_the_environment() -> None:
         ({"HEDGE_MS": "500"}, "HEDGE_MS"),
         ({"ROUTER": "nginx"}, "ROUTER"),
         ({"TRAIN_SEED": "-1"}, "TRAIN_SEED"),
+        ({"CANARY_STEPS": "50,5"}, "CANARY_STEPS must rise"),
+        ({"CANARY_STEPS": "5,5"}, "CANARY_STEPS must rise"),
+        ({"CANARY_STEPS": "5,100"}, "CANARY_STEPS"),
+        ({"CANARY_STEPS": "0,50"}, "CANARY_STEPS"),
+        ({"CANARY_STEPS": "few"}, "CANARY_STEPS"),
+        ({"CANARY_STEPS": ""}, "CANARY_STEPS"),
     ],
 )
 def test_settings_that_make_no_sense_together_are_refused(wrong: dict[str, str], named: str) -> None:
