@@ -6,7 +6,7 @@ from functions.rollout.smoke import smoke
 from shared.adapters.web import web
 from shared.ports import Target
 from shared.rollout import Release
-from tests.unit.shared.adapters.web_server import Pages, served
+from tests.web_server import Pages, served
 
 RELEASE = Release(model_version="m2", revision="score-svd-m2", lake_version=2)
 MADE_BY = {"model": "svd@m2", "revision": "score-svd-m2"}
