@@ -14,7 +14,7 @@ from starlette.routing import Route
 from functions.recommend import core, kept, openapi
 from functions.recommend.answers import Explained, Recommended
 from functions.recommend.models import Models
-from shared import bootstrap, telemetry
+from shared import asking, bootstrap, telemetry
 from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.adapters.kafka import LaterPublisher
 from shared.adapters.web import web
@@ -153,7 +153,7 @@ async def explain(request: Request) -> Response:
     user_id, movie = request.path_params["user_id"], request.path_params["movie_id"]
     try:
         core.check_user(user_id)
-        core.check_movie(movie)
+        asking.check_movie(movie)
         call = function_.call(request_id, user_id, started)
         path = f"explain/{user_id}/{quote(movie, safe='')}"
         found = await function_.models.first(call.arms, path, {}, Explanation, call.left_seconds)

@@ -20,7 +20,14 @@ from shared.recommendation import Explanation, Recommendation
 _POOL: Final = 512
 _POOL_OF_ONE: Final = 256  # a service that hangs does not hold the other's connections
 
+_TIMES: Final = {408, 429}
+"""The statuses below 500 that say something of the service, and nothing of the request."""
+
 Found = TypeVar("Found", Recommendation, Explanation)
+
+
+class _Refused(Exception):
+    """The service, or the router before it, finds something wrong with a request."""
 
 
 @dataclass
@@ -51,6 +58,9 @@ class Models:
             raise NotReady(f"{arm.name} has failed too often to be asked")
         try:
             found = await self._get(arm, path, query, kind)
+        except _Refused as error:  # its model is as good as before
+            telemetry.SCORE_FAILED.labels(arm.name, "refused").inc()
+            raise NotReady(f"{arm.name} refused the request") from error
         except Exception as error:  # whatever it is, there is another model, and a list in the end
             self._count(arm, "error", f"{type(error).__name__}: {error}"[:200])
             raise NotReady(f"{arm.name} failed") from error
@@ -69,6 +79,8 @@ class Models:
         async with self.http.get(url, params=query, headers=headers) as answer:
             if answer.status == 404:
                 return None
+            if 400 <= answer.status < 500 and answer.status not in _TIMES:
+                raise _Refused(f"{url.path} answered {answer.status}")
             answer.raise_for_status()
             found = kind.model_validate_json(await answer.read())
         if not (core.is_plain(found.model) and core.is_plain(found.revision)):

@@ -11,12 +11,12 @@ from functions.score.fresh import NEVER, Acts
 from functions.score.panel import elect, numbered
 from shared import keys
 from shared.artifacts import Artifact, Manifest
-from shared.errors import BadInput, Corrupt, NotFound
+from shared.errors import Corrupt, NotFound
 from shared.explanation import explanation
 from shared.history import NEWER, TRAINED, WATCHED, History
 from shared.model import FactorModel, Places, Profile, places
 from shared.ranking import Top, top
-from shared.recommendation import N_MOST, N_POPULAR, Explanation, Rung
+from shared.recommendation import N_POPULAR, Explanation, Rung
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,12 +107,7 @@ def known(serving: Serving, user_id: str, acts: Acts) -> Known | None:
 
 
 def top_n(serving: Serving, user: Known, n: int, exclude: Sequence[str]) -> tuple[list[str], Top]:
-    """Return the n movies with the highest score that the user has neither seen nor excluded, and their numbers.
-
-    Raises: BadInput if n is not from 1 to 20.
-    """
-    if not 1 <= n <= N_MOST:
-        raise BadInput(f"n is a whole number from 1 to {N_MOST}")
+    """Return the n movies with the highest score that the user has neither seen nor excluded, and their numbers."""
     model = serving.model
     found = top(model, user.profile, n, np.concatenate([user.seen, places(exclude, model.movie_index)]))
     return [model.movies[place] for place in found.places], found

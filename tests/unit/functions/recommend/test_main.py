@@ -59,8 +59,7 @@ def store(deps):
 
 def changed(deps, **settings):
     """Return the dependencies with other settings."""
-    told = deps.settings.model_dump(exclude_none=True) | settings
-    return dataclasses.replace(deps, settings=Settings.from_env({n.upper(): str(told[n]) for n in told}))
+    return dataclasses.replace(deps, settings=Settings.model_validate(deps.settings.model_dump() | settings))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from functions.score.fresh import NOTHING, WATCHED, Act, Acts
 from functions.train import core as training
 from shared import keys
 from shared.artifacts import Artifact, Manifest
-from shared.errors import BadInput, Corrupt, NotFound
+from shared.errors import Corrupt, NotFound
 from shared.history import HISTORY
 from tests.ratings import checkerboard, matrix_of
 
@@ -113,13 +113,6 @@ def test_a_rating_that_comes_again_is_no_news():
     for rated_at, rung in ((stored_at - 1, "personal"), (stored_at, "personal"), (stored_at + 1, "folded_in")):
         for rating in (1.0, 5.0):
             assert core.known(SERVING, user_id, Acts({movie: Act(rating, rated_at)})).rung == rung
-
-
-@pytest.mark.parametrize("n", [0, -1, 21])
-def test_n_is_from_1_to_20(n):
-    """Any other number is refused."""
-    with pytest.raises(BadInput, match="from 1 to 20"):
-        movies("1", n)
 
 
 def test_a_movie_that_the_model_does_not_know_has_no_explanation():
