@@ -58,7 +58,7 @@ class Recommend:
         settings = self.deps.settings
         self.served = LaterPublisher(self.deps.publisher)
         atexit.register(self.served.close)
-        self.models = Models(self.deps.log, settings.hedge_ms / 1000)
+        self.models = Models(self.deps.log, settings.hedge_ms / 1000, settings.in_flight_most)
         self.targets = kept.follow_targets(self.deps)
         self.popular = kept.follow_popular(self.deps, web())
         self.titles = kept.follow_titles(self.deps)

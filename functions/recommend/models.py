@@ -32,11 +32,13 @@ class _Refused(Exception):
 
 @dataclass
 class Models:
-    """The `score` services, and how each has answered lately."""
+    """The `score` services, and how each has answered lately; for at most `in_flight_most` requests at once."""
 
     log: Log
     hedge_seconds: float
+    in_flight_most: int
     breakers: dict[str, ladder.Breaker] = field(default_factory=lambda: defaultdict(ladder.Breaker))
+    in_flight: int = 0
 
     @cached_property
     def http(self) -> aiohttp.ClientSession:
@@ -47,9 +49,20 @@ class Models:
     async def first(
         self, arms: Sequence[core.Arm], path: str, query: Mapping[str, str], kind: type[Found], left_seconds: float
     ) -> Found:
-        """Return what the models of these arms answer at a path, see `ladder.first`. Raises: NotFound, NotReady."""
+        """Return what the models of these arms answer at a path, see `ladder.first`.
+
+        Raises: NotFound; NotReady, at once while as many are asked for others as may be: of a crowd that comes together
+        some get the models, as fast as ever, and nobody waits in vain.
+        """
+        if self.in_flight >= self.in_flight_most:
+            telemetry.OVERLOADED.inc()
+            raise NotReady(f"{self.in_flight} requests are waiting for models")
         asks = [partial(self.ask, arm, path, query, kind) for arm in arms]
-        return await ladder.first(asks, self.hedge_seconds, left_seconds)
+        self.in_flight += 1
+        try:
+            return await ladder.first(asks, self.hedge_seconds, left_seconds)
+        finally:
+            self.in_flight -= 1
 
     async def ask(self, arm: core.Arm, path: str, query: Mapping[str, str], kind: type[Found]) -> Found:
         """Return what one model answers. Raises: NotFound if it knows nothing, NotReady if it fails or rests."""

@@ -33,6 +33,7 @@ SERVICES: Final[Mapping[str, Sequence[str]]] = {
 """The routed services, and the processes of each one's first revision."""
 
 _PATIENCE_SECONDS: Final = 10
+_CROWD: Final = 16_384
 _TYPE: Final = "type.googleapis.com/envoy."
 _HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
@@ -227,7 +228,12 @@ def _cluster(target: Target) -> dict[str, Any]:
             }
         },
         # By default no more than three requests at once are tried again: a restart would cost the fourth its answer.
-        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
+        # And beyond 1,024 that wait or are answered all fail: but a crowd shall wait here, where that costs least.
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_connections": 1024, "max_pending_requests": _CROWD, "max_requests": _CROWD, "max_retries": 1024}
+            ]
+        },
         "load_assignment": {"cluster_name": target.revision, "endpoints": [{"lb_endpoints": endpoints}]},
         "health_checks": [
             {
