@@ -1,4 +1,5 @@
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pytest
@@ -170,3 +171,17 @@ def test_what_came_since_cannot_be_read_without_its_files(lake: DeltaLake) -> No
             file.unlink()
     with pytest.raises(NotReady):
         since(lake, then)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("PanicException", NotReady), ("OtherException", BaseException)])
+def test_a_panic_of_the_library_is_an_error_like_any_other(
+    lake: DeltaLake, name: str, expected: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A panic in Rust is no Exception: it must end no process. Other things that are none must."""
+    error = type(name, (BaseException,), {})("unwrap")
+    write = Mock(side_effect=error)
+    monkeypatch.setattr("shared.adapters.lake.write_deltalake", write)
+    with pytest.raises(BaseException, match="unwrap") as found:
+        lake.fold(to_table(rows(1)), Fold(1, []))
+    assert isinstance(found.value, expected)
+    assert isinstance(found.value, Exception) == (expected is NotReady)
