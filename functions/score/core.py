@@ -12,6 +12,7 @@ from functions.score.panel import elect, numbered
 from shared import keys
 from shared.artifacts import Artifact, Manifest
 from shared.errors import Corrupt, NotFound
+from shared.events import Algorithm
 from shared.explanation import explanation
 from shared.history import NEWER, TRAINED, WATCHED, History
 from shared.model import FactorModel, Places, Profile, places
@@ -45,11 +46,15 @@ class Known(NamedTuple):
     seen: Places
 
 
-def load(model: Artifact, matrix: Manifest, history: bytes) -> Serving:
+def load(model: Artifact, matrix: Manifest, history: bytes, algorithm: Algorithm, version: str) -> Serving:
     """Return what answers requests, from a stored model and the matrix it was trained on, everything checked.
 
-    Raises: Corrupt, also if the two do not belong together.
+    Raises: Corrupt, also if the two do not belong together, or the model is not the one of this algorithm and version:
+    whatever lies under a name, no answer shall be said to be by another model than it is.
     """
+    told = model.manifest.id, model.manifest.parameters.get("algorithm", algorithm)
+    if told != (version, algorithm):
+        raise Corrupt(f"what is stored as {algorithm}@{version} is model {told[0]} of {told[1]}")
     made_from = model.manifest.made_from
     if model.manifest.kind != "model" or made_from != keys.matrix(matrix.id):
         raise Corrupt(f"model {model.manifest.id} was made from {made_from}, not from matrix {matrix.id}")

@@ -26,7 +26,7 @@ MATRIX = manifest("matrix", SPLIT.matrix_id)
 
 def serving(model=MODEL):
     stored = Artifact(manifest("model", "v1", keys.matrix(SPLIT.matrix_id)), model.to_files())
-    return core.load(stored, MATRIX, FILES[HISTORY])
+    return core.load(stored, MATRIX, FILES[HISTORY], "svd", "v1")
 
 
 SERVING = serving()
@@ -125,10 +125,21 @@ def test_a_model_is_never_served_with_another_matrix():
     """The manifest says which matrix it was made from; any other is Corrupt."""
     stranger = Artifact(manifest("model", "v1", keys.matrix("another")), MODEL.to_files())
     with pytest.raises(Corrupt, match="made from"):
-        core.load(stranger, MATRIX, FILES[HISTORY])
+        core.load(stranger, MATRIX, FILES[HISTORY], "svd", "v1")
     not_a_model = Artifact(manifest("report", "v1", keys.matrix(SPLIT.matrix_id)), MODEL.to_files())
     with pytest.raises(Corrupt):
-        core.load(not_a_model, MATRIX, FILES[HISTORY])
+        core.load(not_a_model, MATRIX, FILES[HISTORY], "svd", "v1")
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked"),
+    [({}, ("svd", "v2")), ({"parameters": {"algorithm": "svdpp"}}, ("svd", "v1")), ({"id": "v0"}, ("svd", "v1"))],
+)
+def test_a_model_is_served_under_no_name_but_its_own(facts, asked):
+    """A copy of an older model under a new name, or of the other algorithm's, is Corrupt."""
+    own = manifest("model", "v1", keys.matrix(SPLIT.matrix_id)).model_copy(update=facts)
+    with pytest.raises(Corrupt, match=f"stored as svd@{asked[1]} is model"):
+        core.load(Artifact(own, MODEL.to_files()), MATRIX, FILES[HISTORY], *asked)
 
 
 @pytest.mark.parametrize(
@@ -146,9 +157,9 @@ def test_a_model_says_when_the_lake_was_read_for_it(facts, moment):
     matrix = MATRIX.model_copy(update=facts)
     if moment is None:
         with pytest.raises(Corrupt, match="'yesterday', which is no time"):
-            core.load(stored, matrix, FILES[HISTORY])
+            core.load(stored, matrix, FILES[HISTORY], "svd", "v1")
     else:
-        assert core.load(stored, matrix, FILES[HISTORY]).complete_at == moment
+        assert core.load(stored, matrix, FILES[HISTORY], "svd", "v1").complete_at == moment
 
 
 def test_a_model_with_users_of_another_matrix_is_refused():
@@ -156,7 +167,7 @@ def test_a_model_with_users_of_another_matrix_is_refused():
     _, other = matrix_of(checkerboard(2), 0.0)
     stored = Artifact(manifest("model", "v1", keys.matrix(SPLIT.matrix_id)), MODEL.to_files())
     with pytest.raises(Corrupt, match="users"):
-        core.load(stored, MATRIX, other[HISTORY])
+        core.load(stored, MATRIX, other[HISTORY], "svd", "v1")
 
 
 def test_popular_movies_follow_what_is_watched_now():

@@ -266,6 +266,24 @@ def test_what_was_refused_is_not_loaded_again(deps, monkeypatch):
         until(http, "/top/1", lambda answer: answer.json()["model"] == "svd@v2")
 
 
+def test_an_old_model_under_a_new_name_is_refused_once(deps, monkeypatch):
+    """It is not loaded again and again, and what answers goes on."""
+    serve(deps)
+    for file in ("factors.npz", "manifest.json"):
+        deps.objects.put(
+            f"{keys.model('svd', 'copy')}/{file}", deps.objects.get(f"{keys.model('svd', 'v1')}/{file}").data
+        )
+    with entry.client("score", deps, monkeypatch) as http:
+        http.get("/top/1")
+        got = []
+        get = deps.objects.get
+        monkeypatch.setattr(deps.objects, "get", lambda key: got.append(key) or get(key))
+        name(deps, "copy")
+        until(http, "/metrics", lambda _: len(got) > 10)
+        assert http.get("/top/1").json()["model"] == "svd@v1"
+    assert sum("factors" in key for key in got) == 1
+
+
 @pytest.mark.parametrize("state", [{"updated_at": "now"}, {"model_version": None}, {"model_version": 7}])
 def test_a_channel_that_names_no_model_changes_nothing(deps, monkeypatch, state):
     """It is no model of the name "None": before the first model the probe says what is wrong."""

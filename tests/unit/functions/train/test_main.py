@@ -99,7 +99,7 @@ def test_an_event_repeated_after_its_models_stand_fits_nothing(deps, monkeypatch
 
 @pytest.mark.parametrize("why", ["switched off", "other factors", "damaged", "damaged channel", "newer"])
 def test_what_cannot_be_started_from_is_not(deps, why, tmp_path):
-    """Cold it is when warm starts are off, or the standing model is unknown, unreadable, newer, or has other factors."""
+    """Cold it is when warm starts are off, or the standing model is unknown, damaged, newer, or has other factors."""
     handle(EVENT, deps)
     for event in deps.publisher.events:
         standing(deps, event)
