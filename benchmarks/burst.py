@@ -1,4 +1,4 @@
-"""Crowds that ask `recommend` all at once, through the router: everybody gets a list, some of them a model's."""
+"""Crowds that ask `recommend` all at once, through the router: who gets a list, whose, and when."""
 
 import asyncio
 import time
@@ -17,7 +17,6 @@ from cli.demo import wait
 from cli.summary import is_ready
 from infra.local.router import SERVICES
 from shared import keys
-from shared.errors import NotReady
 from shared.events import ALGORITHMS
 
 SOME, MANY, ROUNDS = 500, 2_600, 3
@@ -34,7 +33,7 @@ class Answer(NamedTuple):
 
 
 def run() -> list[Result]:
-    """Measure lists a second for 2,600 people at once beside 500. Raises: NotReady if anybody gets none."""
+    """Measure lists a second for 2,600 people at once beside 500, and what they get."""
     served = serving.sample()
     with local(*PARTS) as stack:
         served.publish(stack, *ALGORITHMS)
@@ -47,18 +46,15 @@ def run() -> list[Result]:
                 time.sleep(2)  # nobody remembers the crowd before
                 asking = [users[n % len(users)] for n in range(size)]
                 rounds.append(summary(asyncio.run(crowd(url, asking))))
-    failed = sum(each["failed"] for rounds in found.values() for each in rounds)
     rates = {size: float(np.median([each["lists/s"] for each in rounds])) for size, rounds in found.items()}
-    if failed:
-        raise NotReady(f"{failed} answers were no lists: {found}")
     return [
         Result(
-            f"of {MANY} people who ask at once each gets a list, as many a second as of {SOME}",
+            f"{MANY} people who ask at once get no fewer lists a second than {SOME}",
             rates[MANY],
             rates[SOME],
             "lists/s",
-            rates[MANY] / rates[SOME],
-            0.5,
+            rates[MANY] / max(rates[SOME], 1.0),
+            1.0,
             {str(size): rounds for size, rounds in found.items()},
         )
     ]

@@ -22,7 +22,8 @@ def due(
 ) -> bool:
     """Say whether a matrix shall be built: enough ratings are new, or the last matrix is old and anything is new.
 
-    Args: new_ratings, new_watches: rows since the last matrix; age_hours: of that matrix, None if there is none.
+    Args: new_ratings, new_watches: rows stored since the last matrix, repeats included, for telling them apart would
+    mean to read them all: at worst the same matrix is built again; age_hours: of that matrix, None if there is none.
     """
     is_old = age_hours is not None and age_hours >= max_age_hours
     return new_ratings >= min_new_ratings or (is_old and new_ratings + new_watches > 0)
