@@ -8,7 +8,7 @@ import typer
 from benchmarks.report import Result
 from shared.errors import MarqueeError
 
-STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "matrix")
+STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "burst", "matrix")
 TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier")
 SERVING: Final = ("score", "start", "chain", "strangers", "visits")
 CANARIES: Final = ("verdicts", "online")

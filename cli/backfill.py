@@ -13,11 +13,12 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from functions.ingest import core
 from shared import bootstrap, forgotten
+from shared.adapters.kafka_records import KafkaConsumer
 from shared.adapters.lake import DeltaLake
 from shared.errors import BadInput, Conflict, NotReady
 from shared.records import to_table

@@ -3,14 +3,17 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import structlog
+from pydantic import BaseModel, ValidationError
 
 from shared import keys
 from shared.artifacts import dumps
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, Corrupt, NotFound
 from shared.ports import ObjectStore
+
+State = TypeVar("State", bound=BaseModel)
 
 _TRIES: Final = 5
 
@@ -19,49 +22,90 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Channels:
-    """The state of each service, as a small JSON object."""
+    """The state of each service, as a small JSON object.
+
+    A state that cannot be found out anew is read and changed by `get` and `update`, which refuse a damaged one; one
+    that can, by `known` and `replace`, to which damage is no state.
+    """
 
     objects: ObjectStore
 
     def get(self, service: str) -> dict[str, Any]:
-        """Return the state; empty if there is none yet or it cannot be read. Raises: NotReady."""
-        return self._standing(service)[0]
+        """Return the state, empty if there is none yet. Raises: Corrupt if it is no JSON object; NotReady."""
+        return _object(service, self._standing(service)[0])
 
     def update(
         self, service: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]
     ) -> Mapping[str, Any]:
         """Replace the state by what `change` makes of it (None: leave it), and return what stands.
 
-        `change` runs again on the newer state when somebody else wrote in between. A state that cannot be read counts
-        as none and is replaced. Raises: Conflict after five such races; NotReady.
+        `change` runs again on the newer state when somebody else wrote in between.
+        Raises: Corrupt if what stands is no JSON object; Conflict after five such races; NotReady.
         """
-        key = keys.channel(service)
         for _ in range(_TRIES):
-            state, tag = self._standing(service)
+            data, tag = self._standing(service)
+            state = _object(service, data)
             wanted = change(state)
             if wanted is None:
                 return state
-            try:
-                if tag:
-                    self.objects.put_if(key, dumps(wanted), tag)
-                else:
-                    self.objects.put_new(key, dumps(wanted))
-            except (Conflict, NotFound):
-                continue
-            return wanted
-        raise Conflict(f"{key}: others kept writing")
+            if self._swapped(service, wanted, tag):
+                return wanted
+        raise Conflict(f"{keys.channel(service)}: others kept writing")
 
-    def _standing(self, service: str) -> tuple[dict[str, Any], str | None]:
-        """Return the state and the tag of what stands; no tag if nothing does."""
+    def known(self, service: str, kind: type[State]) -> State | None:
+        """Return the state, None if there is none yet or what stands is none of this kind. Raises: NotReady."""
+        return _understood(service, self._standing(service)[0], kind)
+
+    def replace(self, service: str, state: State, unless: Callable[[State], bool]) -> None:
+        """Store a state in place of what stands there, damaged or not, unless that is better.
+
+        Raises: Conflict after five races with other writers; NotReady.
+        """
+        for _ in range(_TRIES):
+            data, tag = self._standing(service)
+            standing = _understood(service, data, type(state))
+            if standing and unless(standing):
+                return
+            if self._swapped(service, state.model_dump(mode="json"), tag):
+                return
+        raise Conflict(f"{keys.channel(service)}: others kept writing")
+
+    def _standing(self, service: str) -> tuple[bytes | None, str]:
+        """Return what stands and its tag; None if nothing does."""
         try:
-            data, tag = self.objects.get(keys.channel(service))
+            return self.objects.get(keys.channel(service))
         except NotFound:
-            return {}, None
+            return None, ""
+
+    def _swapped(self, service: str, wanted: Mapping[str, Any], tag: str) -> bool:
+        """Store a state if nobody else did since; say whether that was so."""
+        key, data = keys.channel(service), dumps(wanted)
         try:
-            state = json.loads(data)
-        except ValueError:
-            state = None
-        if isinstance(state, dict):
-            return state, tag
-        log.warning("channel_unreadable", service=service, bytes=repr(data[:1000]))
-        return {}, tag
+            if tag:
+                self.objects.put_if(key, data, tag)
+            else:
+                self.objects.put_new(key, data)
+        except (Conflict, NotFound):
+            return False
+        return True
+
+
+def _object(service: str, data: bytes | None) -> dict[str, Any]:
+    try:
+        state = {} if data is None else json.loads(data)
+    except (ValueError, RecursionError):
+        state = None
+    if not isinstance(state, dict):
+        raise Corrupt(f"the channel of {service} is no JSON object, but {(data or b'')[:100]!r}")
+    return state
+
+
+def _understood(service: str, data: bytes | None, kind: type[State]) -> State | None:
+    if data is None:
+        return None
+    try:
+        return kind.model_validate_json(data)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        log.warning("channel_unreadable", service=service, reason=wrong[:500], bytes=repr(data[:1000]))
+        return None

@@ -123,6 +123,23 @@ class State(BaseModel):
         return after.model_copy(update={"model_version": after.stable and after.stable.model_version})
 
 
+class Live(BaseModel):
+    """What those see of a state who only want to know which model is live."""
+
+    model_config = _strict
+
+    model_version: str | None = None
+
+
+def live(channels: Channels, service: str) -> str | None:
+    """Return the model that is live, None if there is none yet or damage hides which, which is logged.
+
+    Raises: NotReady.
+    """
+    state = channels.known(service, Live)
+    return (state and state.model_version) or None
+
+
 def read(service: str, channel: Mapping[str, Any]) -> State:
     """Return the state that a channel holds; a channel that is empty holds a service without a model.
 

@@ -82,6 +82,7 @@ class Settings(BaseModel):
     deadline_ms: Positive = 600.0
     hedge_ms: Positive = 100.0
     reserve_ms: Positive = 100.0
+    in_flight_most: Annotated[int, Field(gt=0)] = 64
     popular_file: Path | None = None
 
     @field_validator("canary_steps", mode="before")

@@ -1,8 +1,7 @@
 """The rating matrix of the lake's ratings: the latest of each pair, older ones to train, newer to validate."""
 
 import hashlib
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from scipy import sparse
 
 from functions.build_matrix import past
 from functions.build_matrix.gather import Ratings, Watches
+from functions.build_matrix.standing import Statistics
 from shared.errors import BadInput
 from shared.history import HISTORY
 from shared.matrix import RatingMatrix, Split
@@ -22,7 +22,8 @@ def due(
 ) -> bool:
     """Say whether a matrix shall be built: enough ratings are new, or the last matrix is old and anything is new.
 
-    Args: new_ratings, new_watches: rows since the last matrix; age_hours: of that matrix, None if there is none.
+    Args: new_ratings, new_watches: rows stored since the last matrix, repeats included, for telling them apart would
+    mean to read them all: at worst the same matrix is built again; age_hours: of that matrix, None if there is none.
     """
     is_old = age_hours is not None and age_hours >= max_age_hours
     return new_ratings >= min_new_ratings or (is_old and new_ratings + new_watches > 0)
@@ -63,36 +64,36 @@ def _split(ratings: Ratings, old: NDArray[np.bool_], history: bytes) -> Split:
     return Split(_content_id(train, validation, history), train, validation)
 
 
-def statistics(ratings: Ratings) -> dict[str, Any]:
-    """Return what a later matrix is compared with: how many, by whom, of what, and how often each value."""
+def statistics(ratings: Ratings) -> Statistics:
+    """Return what a later matrix is compared with."""
     n = len(ratings.values)
     values, counts = np.unique(ratings.values, return_counts=True)
-    return {
-        "n_ratings": n,
-        "n_users": len(ratings.users),
-        "n_movies": len(ratings.movies),
-        "mean_rating": round(float(values @ counts / n), 6) if n else None,
-        "histogram": {str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)},
-    }
+    return Statistics(
+        n_ratings=n,
+        n_users=len(ratings.users),
+        n_movies=len(ratings.movies),
+        mean_rating=round(float(values @ counts / n), 6) if n else None,
+        histogram={str(value): count for value, count in zip(values.tolist(), counts.tolist(), strict=True)},
+    )
 
 
-def drift(before: Mapping[str, Any] | None, now: Mapping[str, Any]) -> dict[str, float] | None:
+def drift(before: Statistics | None, now: Statistics) -> dict[str, float] | None:
     """Return how far the ratings moved since the last matrix, None for the first one.
 
     `population_stability_index` is Σ (p - q) ln(p / q) over the values of the scale, with half a rating added to each
     count so that a value nobody gave yet stays finite; below 0.1 counts as stable, above 0.25 as shifted
     (Siddiqi, Credit Risk Scorecards, 2006).
     """
-    if not before or not before["n_ratings"] or not now["n_ratings"]:
+    if before is None or before.mean_rating is None or now.mean_rating is None:
         return None
-    values = sorted(before["histogram"].keys() | now["histogram"].keys())
-    p, q = (np.array([side["histogram"].get(value, 0) + 0.5 for value in values]) for side in (now, before))
+    values = sorted(before.histogram.keys() | now.histogram.keys())
+    p, q = (np.array([side.histogram.get(value, 0) + 0.5 for value in values]) for side in (now, before))
     p, q = p / p.sum(), q / q.sum()
     return {
         "population_stability_index": round(float(((p - q) * np.log(p / q)).sum()), 6),
-        "mean_rating_change": round(now["mean_rating"] - before["mean_rating"], 6),
-        "new_users_share": round(1 - before["n_users"] / now["n_users"], 6),
-        "new_movies_share": round(1 - before["n_movies"] / now["n_movies"], 6),
+        "mean_rating_change": round(now.mean_rating - before.mean_rating, 6),
+        "new_users_share": round(1 - before.n_users / now.n_users, 6),
+        "new_movies_share": round(1 - before.n_movies / now.n_movies, 6),
     }
 
 

@@ -2,13 +2,12 @@
 
 import json
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from functions.evaluate_offline import core
-from shared import bootstrap, keys, telemetry
+from shared import bootstrap, keys, rollout, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.artifacts import dumps
 from shared.errors import BadEvent, Corrupt, NotFound
@@ -26,7 +25,7 @@ def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
     try:
         report = json.loads(deps.artifacts.get_file(keys.report(event.algorithm, event.model_version), REPORT))
     except NotFound:
-        report = evaluate(event, deps.channels.get(keys.score_service(event.algorithm)), deps)
+        report = evaluate(event, rollout.live(deps.channels, keys.score_service(event.algorithm)), deps)
     if report["rmse"] is not None:
         telemetry.OFFLINE_RMSE.labels(event.algorithm).set(report["rmse"])
     deps.publisher.publish(
@@ -34,8 +33,11 @@ def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
     )
 
 
-def evaluate(event: ModelTrained, standing: Mapping[str, Any], deps: bootstrap.Deps) -> dict[str, Any]:
-    """Measure the model on the newest ratings, which it has not seen, and store the report with the gate's word."""
+def evaluate(event: ModelTrained, standing: str | None, deps: bootstrap.Deps) -> dict[str, Any]:
+    """Measure the model on the newest ratings, which it has not seen, and store the report with the gate's word.
+
+    `standing` is the version of the live model, if there is one.
+    """
     artifact = deps.artifacts.get(keys.model(event.algorithm, event.model_version))
     if artifact.manifest.made_from != keys.matrix(event.matrix_id):
         raise BadEvent(f"model {event.model_version} was not made from matrix {event.matrix_id}")
@@ -50,7 +52,7 @@ def evaluate(event: ModelTrained, standing: Mapping[str, Any], deps: bootstrap.D
         "fit_seconds": artifact.manifest.metrics["fit_seconds"],
         "rank_ms": rank_ms(model),
         "model_bytes": sum(facts.size for facts in artifact.manifest.files.values()),
-        "standing": standing_rmse(event, standing.get("model_version"), split, deps),
+        "standing": standing_rmse(event, standing, split, deps),
     }
     accepted, reason = core.gate(report, report["standing"]["rmse"], deps.settings.rmse_margin)
     report |= {"accepted": accepted, "reason": reason}

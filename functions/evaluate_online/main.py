@@ -8,6 +8,8 @@ again, at once or after any death, finds the decision that stands and says it ag
 from collections.abc import Mapping
 from dataclasses import asdict
 
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
 from functions.evaluate_online import arms
 from functions.evaluate_online.arms import OneArm
 from functions.evaluate_online.behaviour import Behaviour
@@ -25,6 +27,15 @@ from shared.events import ALGORITHMS, Algorithm, OnlineEvaluated, Tick
 from shared.rollout import State, read
 
 
+class Done(BaseModel):
+    """The state of the channel: the newest version of the lake that was evaluated."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    lake_version: int
+    evaluated_at: AwareDatetime
+
+
 def handle(_: Tick, online: Online) -> None:
     """Evaluate the newest version of the lake, if it was not yet; a service whose state is damaged is left out.
 
@@ -32,17 +43,16 @@ def handle(_: Tick, online: Online) -> None:
     """
     deps = online.deps
     version = deps.lake.version()
-    if deps.channels.get(keys.EVALUATION_CHANNEL).get("lake_version", -1) >= version:
+    done = deps.channels.known(keys.EVALUATION_CHANNEL, Done)
+    if done and done.lake_version >= version:
         return
     states, failures = live(deps)
     if states:
         evaluate(states, version, online)
     if failures:
         raise failures[0]
-    done = {"lake_version": version, "evaluated_at": deps.now().isoformat()}
-    deps.channels.update(
-        keys.EVALUATION_CHANNEL, lambda before: None if before.get("lake_version", -1) >= version else done
-    )
+    done = Done(lake_version=version, evaluated_at=deps.now())
+    deps.channels.replace(keys.EVALUATION_CHANNEL, done, unless=lambda other: other.lake_version >= version)
 
 
 def live(deps: bootstrap.Deps) -> tuple[dict[Algorithm, State], list[Corrupt]]:

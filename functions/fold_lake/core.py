@@ -5,15 +5,19 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Final, get_args
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from shared import keys
 from shared.errors import Corrupt
 from shared.ports import DataFile, Partition
 from shared.records import SCHEMA, once_each
+from shared.rows import Kind
+
+_END: Final = 253_402_300_800_000_000  # the end of the year 9999, in microseconds: the lake has no name for later days
 
 
 def batches(landed: Sequence[str], max_objects: int) -> Iterator[list[str]]:
@@ -23,7 +27,11 @@ def batches(landed: Sequence[str], max_objects: int) -> Iterator[list[str]]:
 
 
 def rows_of(key: str, data: bytes) -> pa.Table:
-    """Return a landed object's rows. Raises: Corrupt if it is not one, or not the bytes that its name vouches for."""
+    """Return a landed object's rows.
+
+    Raises: Corrupt if it is not one, not the bytes that its name vouches for, or holds a row that `ingest` never
+    writes: committed, one row of a kind or a time that nobody can read would take the lake from everybody.
+    """
     if not keys.is_landing(key, hashlib.sha256(data).hexdigest()):
         raise Corrupt("not the bytes that its name vouches for")
     try:
@@ -33,7 +41,25 @@ def rows_of(key: str, data: bytes) -> pa.Table:
         raise Corrupt(f"not parquet: {error}") from error
     if not table.schema.equals(SCHEMA):
         raise Corrupt("columns that are not a landed object's")
+    for what, rows in _impossible(table):
+        if pc.any(rows).as_py():
+            raise Corrupt(f"a row whose {what} no record of the stream has")
     return table
+
+
+def _impossible(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """Yield what may be wrong with rows, and of which rows it is."""
+    for field in SCHEMA:
+        if not field.nullable:
+            yield field.name, pc.is_null(table[field.name])
+    taken_in, is_rating = table["ingested_at"].cast(pa.int64()), pc.equal(table["kind"], "rating")
+    yield "kind", pc.invert(pc.is_in(table["kind"], pa.array(get_args(Kind))))
+    yield "partition", pc.less(table["partition"], 0)
+    yield "offset", pc.less(table["offset"], 0)
+    yield "ingested_at", pc.or_(pc.less(taken_in, 0), pc.greater_equal(taken_in, _END))
+    yield "rating", pc.and_(is_rating, pc.invert(pc.fill_null(pc.is_finite(table["rating"]), False)))
+    for name in ("user_id", "movie_id", "time"):
+        yield name, pc.and_(pc.or_(is_rating, pc.equal(table["kind"], "watch")), pc.is_null(table[name]))
 
 
 def combine(tables: Sequence[pa.Table]) -> pa.Table:

@@ -6,19 +6,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from shared import keys
+from shared import asking, keys
 from shared.errors import BadInput
 from shared.events import Algorithm
-from shared.lines import is_movie_id, is_user_id
+from shared.lines import is_user_id
 from shared.ports import Target
 from shared.recommendation import N_MOST, Rung
-
-EXCLUDE_MOST: Final = 100
 
 Name = TypeVar("Name", bound=str)
 
 _PLAIN: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _BUCKETS: Final = 2**64
+_ACCEPT_MOST: Final = 1_000
+_RANGES_MOST: Final = 32
 _WEIGHT: Final = re.compile(r"q=([01](?:\.\d{0,3})?)")
 
 
@@ -47,27 +47,13 @@ def ask(user_id: str, n: Sequence[str], exclude: Sequence[str]) -> Ask:
     Raises: BadInput saying which part is wrong, and what would be right.
     """
     check_user(user_id)
-    if len(n) > 1 or (n and not (n[0].isascii() and n[0].isdigit() and len(n[0]) < 3 and 1 <= int(n[0]) <= N_MOST)):
-        raise BadInput(f"n is one whole number from 1 to {N_MOST}")
-    listed = [movie for value in exclude for movie in value.split(",")]
-    if len(listed) > EXCLUDE_MOST:
-        raise BadInput(f"exclude lists {len(listed)} movies; at most {EXCLUDE_MOST} are allowed")
-    movies = tuple(dict.fromkeys(filter(None, listed)))
-    for movie in movies:
-        check_movie(movie, "exclude: ")
-    return Ask(user_id, int(n[0]) if n else N_MOST, movies)
+    return Ask(user_id, asking.number(n), asking.excluded(exclude))
 
 
 def check_user(user_id: str) -> None:
     """Raise BadInput if this can be nobody's id."""
     if not is_user_id(user_id):
         raise BadInput(f"{user_id[:40]!r} is not a user id: a whole number from 1, below 10^18")
-
-
-def check_movie(movie: str, where: str = "") -> None:
-    """Raise BadInput if this can be no movie's id."""
-    if not is_movie_id(movie):
-        raise BadInput(f"{where}{movie[:40]!r} is not a movie id")
 
 
 def is_plain(text: str) -> bool:
@@ -78,9 +64,12 @@ def is_plain(text: str) -> bool:
 def prefers_json(accept: str) -> bool:
     """Say whether an Accept header wants JSON more than plain text (RFC 9110, section 12.5.1).
 
-    Equally wanted, the one that is named more exactly wins, then the one named first; then text.
+    Equally wanted, the one that is named more exactly wins, then the one named first; then text. Of a header that is
+    longer than any needs to be the beginning counts: nobody shall keep the event loop busy with one.
     """
-    ranges = [_range(text) for text in accept.lower().split(",")]
+    if len(accept) > _ACCEPT_MOST:
+        accept = accept[:_ACCEPT_MOST].rpartition(",")[0]
+    ranges = [_range(text) for text in accept.lower().split(",", _RANGES_MOST)[:_RANGES_MOST]]
     return _wanted("application/json", ranges) > _wanted("text/plain", ranges)
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from functions.recommend import core, kept, openapi
 from functions.recommend.answers import Explained, Recommended
 from functions.recommend.models import Models
-from shared import bootstrap, telemetry
+from shared import asking, bootstrap, telemetry
 from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.adapters.kafka import LaterPublisher
 from shared.adapters.web import web
@@ -58,7 +58,7 @@ class Recommend:
         settings = self.deps.settings
         self.served = LaterPublisher(self.deps.publisher)
         atexit.register(self.served.close)
-        self.models = Models(self.deps.log, settings.hedge_ms / 1000)
+        self.models = Models(self.deps.log, settings.hedge_ms / 1000, settings.in_flight_most)
         self.targets = kept.follow_targets(self.deps)
         self.popular = kept.follow_popular(self.deps, web())
         self.titles = kept.follow_titles(self.deps)
@@ -153,7 +153,7 @@ async def explain(request: Request) -> Response:
     user_id, movie = request.path_params["user_id"], request.path_params["movie_id"]
     try:
         core.check_user(user_id)
-        core.check_movie(movie)
+        asking.check_movie(movie)
         call = function_.call(request_id, user_id, started)
         path = f"explain/{user_id}/{quote(movie, safe='')}"
         found = await function_.models.first(call.arms, path, {}, Explanation, call.left_seconds)

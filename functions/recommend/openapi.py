@@ -6,7 +6,7 @@ from typing import Any, Final
 from pydantic.json_schema import models_json_schema
 
 from functions.recommend.answers import Explained, Problem, Recommended
-from functions.recommend.core import EXCLUDE_MOST
+from shared.asking import EXCLUDE_MOST, EXCLUDE_MOST_BYTES
 from shared.lines import USER_ID
 from shared.recommendation import N_MOST
 
@@ -31,7 +31,7 @@ _N: Final = _parameter(
 _EXCLUDE: Final = _parameter(
     "exclude",
     "query",
-    "Movies not to recommend.",
+    f"Movies not to recommend, at most {EXCLUDE_MOST_BYTES} bytes together.",
     {"type": "array", "maxItems": EXCLUDE_MOST, "items": {"type": "string", "pattern": _MOVIE}},
     explode=False,
 )

@@ -11,12 +11,13 @@ from functions.score.fresh import NEVER, Acts
 from functions.score.panel import elect, numbered
 from shared import keys
 from shared.artifacts import Artifact, Manifest
-from shared.errors import BadInput, Corrupt, NotFound
+from shared.errors import Corrupt, NotFound
+from shared.events import Algorithm
 from shared.explanation import explanation
 from shared.history import NEWER, TRAINED, WATCHED, History
 from shared.model import FactorModel, Places, Profile, places
 from shared.ranking import Top, top
-from shared.recommendation import N_MOST, N_POPULAR, Explanation, Rung
+from shared.recommendation import N_POPULAR, Explanation, Rung
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,11 +46,15 @@ class Known(NamedTuple):
     seen: Places
 
 
-def load(model: Artifact, matrix: Manifest, history: bytes) -> Serving:
+def load(model: Artifact, matrix: Manifest, history: bytes, algorithm: Algorithm, version: str) -> Serving:
     """Return what answers requests, from a stored model and the matrix it was trained on, everything checked.
 
-    Raises: Corrupt, also if the two do not belong together.
+    Raises: Corrupt, also if the two do not belong together, or the model is not the one of this algorithm and version:
+    whatever lies under a name, no answer shall be said to be by another model than it is.
     """
+    told = model.manifest.id, model.manifest.parameters.get("algorithm", algorithm)
+    if told != (version, algorithm):
+        raise Corrupt(f"what is stored as {algorithm}@{version} is model {told[0]} of {told[1]}")
     made_from = model.manifest.made_from
     if model.manifest.kind != "model" or made_from != keys.matrix(matrix.id):
         raise Corrupt(f"model {model.manifest.id} was made from {made_from}, not from matrix {matrix.id}")
@@ -107,12 +112,7 @@ def known(serving: Serving, user_id: str, acts: Acts) -> Known | None:
 
 
 def top_n(serving: Serving, user: Known, n: int, exclude: Sequence[str]) -> tuple[list[str], Top]:
-    """Return the n movies with the highest score that the user has neither seen nor excluded, and their numbers.
-
-    Raises: BadInput if n is not from 1 to 20.
-    """
-    if not 1 <= n <= N_MOST:
-        raise BadInput(f"n is a whole number from 1 to {N_MOST}")
+    """Return the n movies with the highest score that the user has neither seen nor excluded, and their numbers."""
     model = serving.model
     found = top(model, user.profile, n, np.concatenate([user.seen, places(exclude, model.movie_index)]))
     return [model.movies[place] for place in found.places], found

@@ -7,10 +7,10 @@ from starlette.routing import Route
 
 from functions.score import core
 from functions.score.served import Score, Served
-from shared import bootstrap
+from shared import asking, bootstrap
 from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.errors import BadInput, NotFound, NotReady
-from shared.recommendation import N_MOST, Model, Recommendation
+from shared.recommendation import Model, Recommendation
 
 _EXAMPLES = 3
 
@@ -32,10 +32,10 @@ async def top(request: Request) -> Response:
     """Answer the best movies of a user; 404 if nothing is known of the user, 503 before the first model."""
     function = await score()
     query = request.query_params
-    exclude = [movie for movie in query.get("exclude", "").split(",") if movie]
     try:
+        n, exclude = asking.number(query.getlist("n")), asking.excluded(query.getlist("exclude"))
         served, user = _user(function, request.path_params["user_id"])
-        movies, found = core.top_n(served.serving, user, _number(query.get("n", str(N_MOST))), exclude)
+        movies, found = core.top_n(served.serving, user, n, exclude)
     except (BadInput, NotFound, NotReady) as error:
         return answered(error)
     return _json(
@@ -86,13 +86,6 @@ def _user(function: Score, user_id: str) -> tuple[Served, core.Known]:
     if user is None:
         raise NotFound(f"nothing is known of user {user_id[:40]!r}")
     return served, user
-
-
-def _number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise BadInput(f"n is a whole number, not {text[:40]!r}") from None
 
 
 def _json(body: BaseModel) -> Response:

@@ -162,7 +162,7 @@ class Score:
         artifacts = self.deps.artifacts
         model = artifacts.get(keys.model(self.algorithm, version))
         matrix = artifacts.get(str(model.manifest.made_from), only=[HISTORY])
-        return core.load(model, matrix.manifest, matrix.files[HISTORY])
+        return core.load(model, matrix.manifest, matrix.files[HISTORY], self.algorithm, version)
 
     def _try_to_catch_up(self, served: Served) -> None:
         """A model that takes over shall not forget what users did since: but it takes over in any case, and soon."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from functions.train import core, timed
-from shared import bootstrap, forgotten, keys, telemetry
+from shared import bootstrap, forgotten, keys, rollout, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.files import read_yaml
 from shared.adapters.processes import die_with_parent
@@ -49,7 +49,7 @@ def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: 
     For the matrix that the standing model itself was made from, as after a repeated event, it is what that one started
     from. A model with another number of factors, or one that cannot be read, is no start.
     """
-    version = deps.channels.get(keys.score_service(algorithm)).get("model_version")
+    version = rollout.live(deps.channels, keys.score_service(algorithm))
     if not version or not deps.settings.warm_start:
         return None
     try:

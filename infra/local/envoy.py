@@ -9,6 +9,7 @@ from shared.ports import Share
 CLUSTERS: Final = "clusters.yaml"
 LISTENERS: Final = "listeners.yaml"
 
+_CROWD: Final = 16_384  # requests that may wait for a service
 _TYPE: Final = "type.googleapis.com/envoy."
 _HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
@@ -79,7 +80,12 @@ def cluster(revision: str, ports: Sequence[int]) -> dict[str, Any]:
             }
         },
         # By default no more than three requests at once are tried again: a restart would cost the fourth its answer.
-        "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
+        # And beyond 1,024 that wait or are answered all fail: but a crowd shall wait here, where that costs least.
+        "circuit_breakers": {
+            "thresholds": [
+                {"max_connections": 1024, "max_pending_requests": _CROWD, "max_requests": _CROWD, "max_retries": 1024}
+            ]
+        },
         "load_assignment": {"cluster_name": revision, "endpoints": [{"lb_endpoints": endpoints}]},
         "health_checks": [
             {

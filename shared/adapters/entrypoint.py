@@ -22,7 +22,7 @@ from cloudevents.http import CloudEvent, from_http
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
@@ -143,6 +143,8 @@ def event_app(deps: Callable[[], Any], handlers: Mapping[type, Callable[[Any, An
             log.warning("event_refused", reason=str(error))
             telemetry.HANDLED.labels("unknown", 400).inc()
             return problem(400, str(error))
+        except NotReady as error:
+            return problem(503, str(error))
         async with turn:
             started = time.perf_counter()
             status, detail = await _handle(handler, payload, connect)
@@ -167,14 +169,21 @@ def target(app: Router) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def body(request: Request) -> bytes:
-    """Return the request's body. Raises: BadEvent if it is larger than any Kafka record may be."""
+    """Return the request's body.
+
+    Raises: BadEvent if it is larger than any Kafka record may be; NotReady if the client leaves before its end.
+    """
     parts = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise BadEvent(f"a body of more than {MAX_BODY_BYTES} bytes")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_BODY_BYTES:
+                raise BadEvent(f"a body of more than {MAX_BODY_BYTES} bytes")
+            parts.append(part)
+    except ClientDisconnect:
+        log.warning("client_left", path=request.url.path[:200], n_bytes=size)
+        raise NotReady("the client left before the end of its body") from None
     return b"".join(parts)
 
 

@@ -283,3 +283,7 @@ def _translated() -> Iterator[None]:
         raise Conflict(f"the lake: {error}") from error
     except (DeltaError, OSError) as error:
         raise NotReady(f"the lake: {error}") from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of Rust; its class cannot be imported, and is no Exception
+            raise
+        raise NotReady(f"the lake: delta-rs panicked: {error}") from error

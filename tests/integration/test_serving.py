@@ -119,7 +119,7 @@ def models(marquee: Marquee) -> Models:
             manifest = deps.manifest(kind="model", id=version, made_from=prefix)
             deps.artifacts.put(keys.model(algorithm, version), model.to_files(), manifest)
             stored = deps.artifacts.get(keys.model(algorithm, version))
-            serving[f"{algorithm}@{version}"] = scoring.load(stored, matrix, files[HISTORY])
+            serving[f"{algorithm}@{version}"] = scoring.load(stored, matrix, files[HISTORY], algorithm, version)
 
     def point(version: str) -> None:
         for algorithm in ALGORITHMS:

@@ -119,8 +119,15 @@ def test_bad_lines_are_kept_with_their_reason_and_stall_nothing(marquee: Marquee
     assert ingest_failures(marquee) == failed
 
 
+class Named(str):
+    """The name of a header as a producer writes it that does not care for UTF-8."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff\xfe"
+
+
 def test_records_of_odd_making_stop_nothing(marquee: Marquee) -> None:
-    """Any compression, times before the year 1, an empty key, a header of bytes: all arrive."""
+    """Any compression, times before the year 1, an empty key, a header of bytes, also its name: all arrive."""
     since = marquee.ends()
     times = (None, -62_135_596_800_001, -(2**62), 0)  # Kafka itself refuses times of tomorrow
     for number, compression in enumerate(("gzip", "lz4", "snappy", "zstd")):
@@ -128,7 +135,9 @@ def test_records_of_odd_making_stop_nothing(marquee: Marquee) -> None:
             bootstrap_servers=marquee.environment["KAFKA_BOOTSTRAP"], compression_type=compression, acks="all"
         )
         line = rating_lines(1, f"odd{number}")[0]
-        producer.send(MOVIELOG, line, key=b"", headers=[("a", b"\xff\x00")], timestamp_ms=times[number]).get(20)
+        producer.send(
+            MOVIELOG, line, key=b"", headers=[("a", b"\xff\x00"), (Named(), b"1")], timestamp_ms=times[number]
+        ).get(20)
         producer.close()
     wait(lambda: arrived(marquee, since, 4), 30, "4 rows")
 

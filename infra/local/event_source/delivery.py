@@ -21,7 +21,13 @@ SECONDS: Final = Histogram("marquee_source_settle_seconds", "Seconds from readin
 _AGAIN: Final = {404, 408, 409, 429}
 _LONGEST_SECONDS: Final = 3600
 _CUT_BYTES: Final = 100_000
+_CUT_HEADER_BYTES: Final = 2_000
+_CUT_HEADERS: Final = 100
+_KNATIVE: Final = ("kafkapartition", "kafkaoffset", "errordest", "errorcode", "errordata")
+_TELLING: Final = {"ce_id", "ce_source", "ce_type", *(f"ce_knative{name}" for name in _KNATIVE)}
 _NO_HEADERS_OF_ITS_OWN: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+Headers = list[tuple[str, bytes]]
 
 log = structlog.get_logger()
 
@@ -131,9 +137,20 @@ class KafkaDeadLetters(NamedTuple):
         try:
             self._send(value, headers)
         except MessageSizeTooLargeError:
-            # It will not get smaller: what fits is kept, and its headers say where the rest is.
-            log.warning("dead_letter_cut", n_bytes=len(value or b""), event_id=message.headers.get("ce-id"))
-            self._send((value or b"")[:_CUT_BYTES], [*headers, ("cut", str(len(value or b"")).encode())])
+            # It will not get smaller: what fits is kept, and says where the rest is.
+            log.warning("dead_letter_cut", n_bytes=len(value or b""), event_id=message.headers.get("ce-id", "")[:80])
+            self._send((value or b"")[:_CUT_BYTES], [*_cut(headers), *_sizes(value, headers)])
 
-    def _send(self, value: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+    def _send(self, value: bytes | None, headers: Headers) -> None:
         self.producer.send(self.topic, value=value, headers=headers).get(timeout=30)
+
+
+def _cut(headers: Headers) -> Headers:
+    """Return headers that fit into any topic, those first that tell which record it was and what went wrong."""
+    short = [(name, value[:_CUT_HEADER_BYTES]) for name, value in headers if len(name) <= _CUT_HEADER_BYTES]
+    return sorted(short, key=lambda header: header[0] not in _TELLING)[:_CUT_HEADERS]
+
+
+def _sizes(value: bytes | None, headers: Headers) -> Headers:
+    size = sum(len(name) + len(text) for name, text in headers)
+    return [("cut", str(len(value or b"")).encode()), ("cutheaders", str(size).encode())]

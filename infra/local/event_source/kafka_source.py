@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import structlog
-from kafka import KafkaConsumer, TopicPartition
+from kafka import TopicPartition
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
@@ -16,6 +16,7 @@ from infra.local.event_source.config import KafkaSource
 from infra.local.event_source.delivery import SECONDS
 from infra.local.event_source.message import Message, Record, message
 from infra.local.event_source.offsets import Offsets
+from shared.adapters.kafka_records import KafkaConsumer
 
 IN_FLIGHT: Final = 50
 

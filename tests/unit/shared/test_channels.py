@@ -1,7 +1,8 @@
 import pytest
+from pydantic import BaseModel, ConfigDict
 
 from shared.channels import Channels
-from shared.errors import Conflict
+from shared.errors import Conflict, Corrupt
 from tests.fakes import MemoryStore
 
 
@@ -51,12 +52,57 @@ def test_declining_a_change_leaves_the_state() -> None:
     assert store.objects == {}
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[1]", b"\xff"])
-def test_a_channel_that_cannot_be_read_counts_as_none_and_is_healed(data: bytes) -> None:
+DAMAGE = [b"", b"{", b"[1]", b"\xff", b"[" * 100_000]
+
+
+@pytest.mark.parametrize("data", DAMAGE, ids=lambda data: repr(data[:4]))
+def test_a_damaged_channel_is_an_error_and_is_not_written_over(data: bytes) -> None:
+    """Who writes a new state from nothing would lose what nobody can find out anew."""
+    store = MemoryStore()
+    store.put("channels/s.json", data)
+    channels = Channels(store)
+    with pytest.raises(Corrupt, match="channel of s"):
+        channels.get("s")
+    with pytest.raises(Corrupt, match="channel of s"):
+        channels.update("s", lambda _: {"n": 1})
+    assert store.objects == {"channels/s.json": data}
+
+
+class Counted(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    n: int
+
+
+@pytest.mark.parametrize("data", [*DAMAGE, b"{}", b'{"n": "x"}', b'{"n": null}'], ids=lambda data: repr(data[:9]))
+def test_to_those_who_can_find_it_out_anew_damage_is_no_state_and_is_healed(data: bytes) -> None:
     """Damage never stops the pipeline until somebody repairs it by hand."""
     store = MemoryStore()
     store.put("channels/s.json", data)
     channels = Channels(store)
-    assert channels.get("s") == {}
-    channels.update("s", lambda now: {"n": 1} if now == {} else None)
-    assert channels.get("s") == {"n": 1}
+    assert channels.known("s", Counted) is None
+    channels.replace("s", Counted(n=1), unless=lambda _: True)
+    assert channels.known("s", Counted) == Counted(n=1)
+
+
+def test_a_better_state_is_not_replaced() -> None:
+    """Of two writers the better one stands, whoever is the last."""
+    channels = Channels(MemoryStore())
+    assert channels.known("s", Counted) is None
+    for n in (1, 3, 2):
+        channels.replace("s", Counted(n=n), unless=lambda other, n=n: other.n > n)
+    assert channels.get("s") == {"n": 3}
+
+
+def test_endless_races_end_in_a_conflict_here_too() -> None:
+    """After five lost races the caller is told to come back."""
+    store = MemoryStore()
+    channels = Channels(store)
+    channels.replace("s", Counted(n=0), unless=lambda _: False)
+
+    def race(other: Counted) -> bool:
+        store.put("channels/s.json", b'{"n": %d}' % (other.n + 1))
+        return False
+
+    with pytest.raises(Conflict):
+        channels.replace("s", Counted(n=9), unless=race)

@@ -124,7 +124,7 @@ def test_drift_shows_a_shift():
 def test_the_first_matrix_has_no_drift():
     """There is nothing to compare it with; nor is there for no ratings."""
     nothing = core.statistics(gathered([]))
-    assert nothing["mean_rating"] is None
+    assert nothing.mean_rating is None
     assert core.drift(None, core.statistics(gathered([("1", "a", 3, 1)]))) is None
     assert core.drift(nothing, nothing) is None
 

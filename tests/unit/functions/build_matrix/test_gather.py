@@ -101,12 +101,12 @@ def test_ratings_are_what_the_rules_say(rows, fraction, size, block_rows):
         "train": cells(split.train),
         "validation": cells(split.validation),
         "offsets": ratings.offsets,
-        "histogram": statistics["histogram"],
-        "mean": statistics["mean_rating"],
-        "n": statistics["n_ratings"],
+        "histogram": statistics.histogram,
+        "mean": statistics.mean_rating,
+        "n": statistics.n_ratings,
     }
-    assert (statistics["n_users"], statistics["n_movies"]) == (len(ratings.users), len(ratings.movies))
-    assert list(statistics["histogram"]) == sorted(statistics["histogram"], key=float)
+    assert (statistics.n_users, statistics.n_movies) == (len(ratings.users), len(ratings.movies))
+    assert list(statistics.histogram) == sorted(statistics.histogram, key=float)
 
 
 @given(ROWS, st.randoms(use_true_random=False), st.integers(1, 20))

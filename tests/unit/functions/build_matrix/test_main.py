@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from datetime import timedelta
 
 import pytest
@@ -96,6 +97,29 @@ def test_a_matrix_not_announced_is_announced_next_time(deps):
     deps.publisher.down = False
     handle(Tick(), deps)
     assert len(deps.publisher.events) == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(b"[" * 100_000, b"[]", b"", {"n_stored": "x"}, {"n_stored": None}, {"n_stored": -1}, {"lake_version": "x"}),
+        *({"built_at": 5}, {"built_at": "x"}, {"built_at": "2026-01-01T00:00:00"}, {"statistics": 5}),
+        *({"statistics": {"n_ratings": 5}}, {"n_stored": 1e308}),
+    ],
+    ids=lambda damage: str(damage)[:30],
+)
+def test_a_damaged_channel_counts_as_none_and_is_healed(deps, damage):
+    """The matrix is built as if it were the first one, and the next tick finds it built."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    handle(Tick(), deps)
+    channel = keys.channel("build_matrix")
+    if not isinstance(damage, bytes):
+        damage = json.dumps(json.loads(deps.objects.get(channel).data) | damage).encode()
+    deps.objects.put(channel, damage)
+    for _ in range(2):
+        handle(Tick(), deps)
+    assert len(deps.publisher.events) == 2
+    assert deps.channels.get("build_matrix")["n_stored"] == 35
 
 
 def test_a_rating_that_is_no_number_stops_the_matrix(deps):

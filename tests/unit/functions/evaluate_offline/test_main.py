@@ -57,6 +57,17 @@ def test_a_bad_model_is_rejected(deps):
     assert report["standing"]["rmse"] < report["rmse"]
 
 
+@pytest.mark.parametrize(
+    "damage", [b"[" * 100_000, b"xx", b'{"model_version": 5}'], ids=lambda damage: repr(damage[:9])
+)
+def test_a_damaged_channel_names_no_standing_model(deps, damage):
+    """The model is measured without one to compare it with, and the channel is left to whoever owns it."""
+    deps.objects.put(keys.channel("score-svd"), damage)
+    handle(store(deps, "good", GOOD), deps)
+    assert deps.publisher.events[0].accepted is True
+    assert deps.objects.get(keys.channel("score-svd")).data == damage
+
+
 def test_without_validation_ratings_a_model_is_rejected_and_said_so(deps):
     """All ratings of one moment leave nothing to measure on: a report with the reason, not a crash."""
     split = split_of([(user, movie, value, 5) for user, movie, value, _ in checkerboard(4)], 0.2)

@@ -1,6 +1,9 @@
 import hashlib
+import io
 from datetime import date
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from functions.fold_lake.core import batches, combine, expired, model_versions, rows_of, still_stored
@@ -38,6 +41,37 @@ def test_every_bit_flip_and_truncation_is_refused() -> None:
         for damaged in (data[:place], data[:place] + bytes([data[place] ^ 0x40]) + data[place + 1 :]):
             with pytest.raises(Corrupt):
                 rows_of(key, damaged)
+
+
+def odd(**fields: Any) -> Row:
+    return Row(**({"kind": "rating", "topic": "movielog", "partition": 0, "offset": 1, "ingested_at": 5} | fields))
+
+
+GOOD: dict[str, Any] = {"user_id": "1", "movie_id": "2", "time": 1, "rating": 4.0}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"kind": "a'b"}, {"kind": "../../x"}, {"kind": ""}, {"partition": -1}, {"offset": -1}),
+        *({"ingested_at": 2**63 - 1}, {"ingested_at": -(2**63) + 1}, {"ingested_at": 253_402_300_800_000_000}),
+        *({"rating": float("nan")}, {"rating": float("inf")}, {"rating": None}),
+        *({"user_id": None}, {"movie_id": None}, {"time": None}, {"kind": "watch", "user_id": None}),
+    ],
+    ids=str,
+)
+def test_a_row_that_ingest_never_writes_is_refused(fields: dict[str, Any]) -> None:
+    """Its object is well-formed and vouched for: but committed it would stop folding, or every reader."""
+    assert len(rows_of(*landed([odd(**GOOD)]))) == 1
+    with pytest.raises(Corrupt, match="no record of the stream has"):
+        rows_of(*landed([odd(**GOOD), odd(**(GOOD | fields))]))
+
+
+def landed(rows: list[Row]) -> tuple[str, bytes]:
+    """Return an object as somebody else may write it."""
+    sink = io.BytesIO()
+    pq.write_table(to_table(rows), sink)
+    return keys.landing(5, hashlib.sha256(sink.getvalue()).hexdigest()), sink.getvalue()
 
 
 def test_a_record_in_two_objects_is_folded_once() -> None:

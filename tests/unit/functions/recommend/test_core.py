@@ -45,7 +45,7 @@ def test_exclude_may_be_given_as_a_list_or_again_and_again():
     assert core.ask("1", ["5"], ["a,b", "c", "a,,"]).exclude == ("a", "b", "c")
 
 
-@pytest.mark.parametrize("exclude", [["../x"], ["a b"], ["x" * 300], ["a,b"] * 51])
+@pytest.mark.parametrize("exclude", [["../x"], ["a b"], ["x" * 300], ["a,b"] * 51, [f"{n:0200}" for n in range(90)]])
 def test_exclude_lists_movie_ids_and_not_too_many(exclude):
     """What cannot be a movie id is refused, and so is a list beyond the limit."""
     with pytest.raises(BadInput, match="exclude"):
@@ -215,10 +215,15 @@ def test_a_fresh_process_deals_the_same_arms():
         ("application/json;q=0, */*", False),
         ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", False),
         (",;q=1,/,application/json;q=x", True),
+        ("application/json" + "," * 59_000, True),
+        ("," * 59_000 + "application/json", False),
+        ("application/json" + ";a" * 29_000, False),
+        (", " * 31 + "application/json", True),
+        ("text/html, " * 90 + "application/json;q=0", False),
     ],
 )
 def test_json_is_for_who_wants_it_more_than_text(accept, json):
-    """By weight, then by how exactly it is named, then by which comes first."""
+    """By weight, then by how exactly it is named, then by which comes first; of a long header the beginning counts."""
     assert core.prefers_json(accept) == json
 
 

@@ -2,7 +2,9 @@ import dataclasses
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 
 import prometheus_client
@@ -424,6 +426,21 @@ def test_a_disk_that_cannot_be_written_costs_no_list(client, unknown, tmp_path):
     """The new list is in memory all the same."""
     http = client(popular_file=tmp_path / "no folder" / "popular.json")
     until(lambda: popular(http, "?n=1") == "p0")
+
+
+def test_a_crowd_gets_lists_at_once(client, svd, svdpp):
+    """Of forty who come together four are answered by models; the others get popular movies and wait for nobody."""
+    svd.seconds = svdpp.seconds = 0.4
+    http = client(in_flight_most=4, deadline_ms=5_000, hedge_ms=4_000)
+    http.get("/health/readiness")
+    before = telemetry.OVERLOADED._value.get()
+    with ThreadPoolExecutor(40) as pool:
+        answers = list(pool.map(lambda user: http.get(f"/recommend/{user}"), range(1, 41)))
+    rungs = Counter(each.headers["x-marquee-rung"] for each in answers)
+    assert {each.status_code for each in answers} == {200}
+    assert rungs["personal"] == len(svd.asked) + len(svdpp.asked) < 40
+    assert telemetry.OVERLOADED._value.get() - before == rungs["popular"] > 0
+    assert http.get("/recommend/1").headers["x-marquee-rung"] == "personal"
 
 
 # What makes no sense, and what is put on record

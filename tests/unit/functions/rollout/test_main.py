@@ -163,10 +163,12 @@ def test_one_service_that_cannot_be_served_does_not_keep_the_other(world):
     with pytest.raises(NotReady, match="API server"):
         handle(Tick(), function)
     assert world.state.name == "stable"
-    world.deps.objects.put(keys.channel("score-svdpp"), b'{"log": 7}')
     world.revisions["score-svdpp"].down = False
-    with pytest.raises(Corrupt, match="channel of score-svdpp"):
-        handle(Tick(), function)
+    for damage in (b'{"log": 7}', b"xx", b"", b"[" * 100_000):
+        world.deps.objects.put(keys.channel("score-svdpp"), damage)
+        with pytest.raises(Corrupt, match="channel of score-svdpp"):
+            handle(Tick(), function)
+        assert world.deps.objects.get(keys.channel("score-svdpp")).data == damage
 
 
 def test_what_could_not_be_told_is_told_later(world):

@@ -8,7 +8,7 @@ from functions.score.fresh import NOTHING, WATCHED, Act, Acts
 from functions.train import core as training
 from shared import keys
 from shared.artifacts import Artifact, Manifest
-from shared.errors import BadInput, Corrupt, NotFound
+from shared.errors import Corrupt, NotFound
 from shared.history import HISTORY
 from tests.ratings import checkerboard, matrix_of
 
@@ -26,7 +26,7 @@ MATRIX = manifest("matrix", SPLIT.matrix_id)
 
 def serving(model=MODEL):
     stored = Artifact(manifest("model", "v1", keys.matrix(SPLIT.matrix_id)), model.to_files())
-    return core.load(stored, MATRIX, FILES[HISTORY])
+    return core.load(stored, MATRIX, FILES[HISTORY], "svd", "v1")
 
 
 SERVING = serving()
@@ -115,13 +115,6 @@ def test_a_rating_that_comes_again_is_no_news():
             assert core.known(SERVING, user_id, Acts({movie: Act(rating, rated_at)})).rung == rung
 
 
-@pytest.mark.parametrize("n", [0, -1, 21])
-def test_n_is_from_1_to_20(n):
-    """Any other number is refused."""
-    with pytest.raises(BadInput, match="from 1 to 20"):
-        movies("1", n)
-
-
 def test_a_movie_that_the_model_does_not_know_has_no_explanation():
     """Not found, with its name."""
     with pytest.raises(NotFound, match="m99"):
@@ -132,10 +125,21 @@ def test_a_model_is_never_served_with_another_matrix():
     """The manifest says which matrix it was made from; any other is Corrupt."""
     stranger = Artifact(manifest("model", "v1", keys.matrix("another")), MODEL.to_files())
     with pytest.raises(Corrupt, match="made from"):
-        core.load(stranger, MATRIX, FILES[HISTORY])
+        core.load(stranger, MATRIX, FILES[HISTORY], "svd", "v1")
     not_a_model = Artifact(manifest("report", "v1", keys.matrix(SPLIT.matrix_id)), MODEL.to_files())
     with pytest.raises(Corrupt):
-        core.load(not_a_model, MATRIX, FILES[HISTORY])
+        core.load(not_a_model, MATRIX, FILES[HISTORY], "svd", "v1")
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked"),
+    [({}, ("svd", "v2")), ({"parameters": {"algorithm": "svdpp"}}, ("svd", "v1")), ({"id": "v0"}, ("svd", "v1"))],
+)
+def test_a_model_is_served_under_no_name_but_its_own(facts, asked):
+    """A copy of an older model under a new name, or of the other algorithm's, is Corrupt."""
+    own = manifest("model", "v1", keys.matrix(SPLIT.matrix_id)).model_copy(update=facts)
+    with pytest.raises(Corrupt, match=f"stored as svd@{asked[1]} is model"):
+        core.load(Artifact(own, MODEL.to_files()), MATRIX, FILES[HISTORY], *asked)
 
 
 @pytest.mark.parametrize(
@@ -153,9 +157,9 @@ def test_a_model_says_when_the_lake_was_read_for_it(facts, moment):
     matrix = MATRIX.model_copy(update=facts)
     if moment is None:
         with pytest.raises(Corrupt, match="'yesterday', which is no time"):
-            core.load(stored, matrix, FILES[HISTORY])
+            core.load(stored, matrix, FILES[HISTORY], "svd", "v1")
     else:
-        assert core.load(stored, matrix, FILES[HISTORY]).complete_at == moment
+        assert core.load(stored, matrix, FILES[HISTORY], "svd", "v1").complete_at == moment
 
 
 def test_a_model_with_users_of_another_matrix_is_refused():
@@ -163,7 +167,7 @@ def test_a_model_with_users_of_another_matrix_is_refused():
     _, other = matrix_of(checkerboard(2), 0.0)
     stored = Artifact(manifest("model", "v1", keys.matrix(SPLIT.matrix_id)), MODEL.to_files())
     with pytest.raises(Corrupt, match="users"):
-        core.load(stored, MATRIX, other[HISTORY])
+        core.load(stored, MATRIX, other[HISTORY], "svd", "v1")
 
 
 def test_popular_movies_follow_what_is_watched_now():

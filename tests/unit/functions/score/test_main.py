@@ -86,6 +86,9 @@ def test_before_the_first_model_it_is_alive_and_not_ready(deps, monkeypatch):
         ("/top/1?n=0", 400),
         ("/top/1?n=many", 400),
         ("/top/1?n=21", 400),
+        ("/top/1?n=%D9%A5", 400),
+        ("/top/1?n=5&n=6", 400),
+        (f"/top/1?exclude={'1,' * 20_000}", 400),
         ("/explain/999/m1", 404),
         ("/explain/1/m99", 404),
         ("/nowhere", 404),
@@ -291,6 +294,24 @@ def test_what_was_refused_is_not_loaded_again(deps, monkeypatch):
         time.sleep(0.2)
         serve(deps, "v2")
         until(http, "/top/1", lambda answer: answer.json()["model"] == "svd@v2")
+
+
+def test_an_old_model_under_a_new_name_is_refused_once(deps, monkeypatch):
+    """It is not loaded again and again, and what answers goes on."""
+    serve(deps)
+    for file in ("factors.npz", "manifest.json"):
+        deps.objects.put(
+            f"{keys.model('svd', 'copy')}/{file}", deps.objects.get(f"{keys.model('svd', 'v1')}/{file}").data
+        )
+    with entry.client("score", deps, monkeypatch) as http:
+        http.get("/top/1")
+        got = []
+        get = deps.objects.get
+        monkeypatch.setattr(deps.objects, "get", lambda key: got.append(key) or get(key))
+        name(deps, "copy")
+        until(http, "/metrics", lambda _: len(got) > 10)
+        assert http.get("/top/1").json()["model"] == "svd@v1"
+    assert sum("factors" in key for key in got) == 1
 
 
 @pytest.mark.parametrize("state", [{"updated_at": "now"}, {"model_version": None}, {"model_version": 7}])

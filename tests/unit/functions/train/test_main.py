@@ -97,9 +97,9 @@ def test_an_event_repeated_after_its_models_stand_fits_nothing(deps, monkeypatch
     assert deps.publisher.events[2:4] == deps.publisher.events[4:]
 
 
-@pytest.mark.parametrize("why", ["switched off", "other factors", "damaged", "newer"])
+@pytest.mark.parametrize("why", ["switched off", "other factors", "damaged", "damaged channel", "newer"])
 def test_what_cannot_be_started_from_is_not(deps, why, tmp_path):
-    """Cold it is when warm starts are off, or the standing model has other factors, is unreadable, or is newer."""
+    """Cold it is when warm starts are off, or the standing model is unknown, damaged, newer, or has other factors."""
     handle(EVENT, deps)
     for event in deps.publisher.events:
         standing(deps, event)
@@ -112,6 +112,9 @@ def test_what_cannot_be_started_from_is_not(deps, why, tmp_path):
     elif why == "damaged":
         for event in deps.publisher.events:
             deps.objects.objects[f"{keys.model(event.algorithm, event.model_version)}/manifest.json"] = b"{"
+    elif why == "damaged channel":
+        for algorithm in ALGORITHMS:
+            deps.objects.put(keys.channel(keys.score_service(algorithm)), b"[" * 100_000)
     else:
         again = dataclasses.replace(again, lake_version=2)
     handle(again, deps)

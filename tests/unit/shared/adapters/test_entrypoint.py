@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import Message
+from structlog.testing import capture_logs
 
 from shared.adapters.entrypoint import MAX_BODY_BYTES, Once, event_app
 from shared.errors import BadEvent, BadInput, Conflict, Corrupt, NotFound, NotReady
@@ -121,3 +123,26 @@ async def test_once_is_once() -> None:
     made = []
     once = Once(lambda: made.append(1) or len(made))  # type: ignore[func-returns-value]
     assert await asyncio.gather(*(once() for _ in range(20))) == [1] * 20
+
+
+async def test_a_client_that_leaves_costs_one_line_of_the_log() -> None:
+    """Nobody waits for the answer: no traceback, and half an event is handed to nobody."""
+    received: list[Message] = [
+        {"type": "http.request", "body": BODY[:9], "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return received.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+    scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": headers}
+    app = event_app(lambda: "deps", {MatrixBuilt: lambda *_: pytest.fail("handled")})
+    with capture_logs() as logs:
+        await app(scope, receive, send)
+    assert [(each["event"], each["n_bytes"]) for each in logs] == [("client_left", 9)]
+    assert sent[0]["status"] == 503

@@ -1,5 +1,6 @@
 from datetime import date
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -249,3 +250,17 @@ def test_the_log_names_nobody(lake: DeltaLake) -> None:
     for file in log:
         told = repr(pq.read_table(file).to_pylist()) if file.suffix == ".parquet" else file.read_text()
         assert "987654321" not in told
+
+
+@pytest.mark.parametrize(("name", "expected"), [("PanicException", NotReady), ("OtherException", BaseException)])
+def test_a_panic_of_the_library_is_an_error_like_any_other(
+    lake: DeltaLake, name: str, expected: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A panic in Rust is no Exception: it must end no process. Other things that are none must."""
+    error = type(name, (BaseException,), {})("unwrap")
+    write = Mock(side_effect=error)
+    monkeypatch.setattr("shared.adapters.lake.write_deltalake", write)
+    with pytest.raises(BaseException, match="unwrap") as found:
+        lake.fold(to_table(rows(1)), Fold(1, []))
+    assert isinstance(found.value, expected)
+    assert isinstance(found.value, Exception) == (expected is NotReady)

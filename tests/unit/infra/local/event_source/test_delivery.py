@@ -8,7 +8,7 @@ from kafka.errors import MessageSizeTooLargeError
 
 from infra.local.event_source.config import Delivery, Sink
 from infra.local.event_source.delivery import HttpDeadLetters, KafkaDeadLetters, deliver
-from infra.local.event_source.message import Message
+from infra.local.event_source.message import Message, Record, dead_letter, message, to_record
 
 DELIVERY = Delivery(
     retry=3,
@@ -129,26 +129,50 @@ async def test_dead_letters_can_go_to_a_uri():
     assert [body for _, body in seen] == [b"x", b"x"]
 
 
+class Producer:
+    """Kafka's producer, for records of up to a megabyte with their headers."""
+
+    def __init__(self):
+        self.kept = []
+
+    def send(self, topic, value, headers):
+        if len(value or b"") + sum(len(name) + len(text) for name, text in headers) > 1_000_000:
+            raise MessageSizeTooLargeError("too large")
+        self.kept.append((topic, value, headers))
+        return self
+
+    def get(self, timeout):
+        assert timeout > 0
+
+
 async def test_a_dead_letter_that_kafka_finds_too_large_is_cut_not_tried_for_ever():
     """Its beginning and its headers are kept, with the size it had: enough to find the record itself."""
-
-    class Producer:
-        def __init__(self):
-            self.kept = []
-
-        def send(self, topic, value, headers):
-            if len(value) > 1_000_000:
-                raise MessageSizeTooLargeError("too large")
-            self.kept.append((topic, value, headers))
-            return self
-
-        def get(self, timeout):
-            assert timeout > 0
-
     producer = Producer()
     letters = KafkaDeadLetters(producer, "dead")
     await letters.put(Message({"ce-id": "1"}, b"y" * 2_000_000))
     await letters.put(EVENT)
     (topic, value, headers), whole = producer.kept
-    assert (topic, set(value), headers) == ("dead", {ord("y")}, [("ce_id", b"1"), ("cut", b"2000000")])
+    assert (topic, set(value)) == ("dead", {ord("y")})
+    assert headers == [("ce_id", b"1"), ("cut", b"2000000"), ("cutheaders", b"6")]
     assert whole == ("dead", b"x", [("ce_id", b"1")])
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"ce-key": "k" * 5_000_000}, {f"ce-{'n' * 2_000_000}": "v"}, {f"ce-h{n}": "v" * 1_000 for n in range(5_000)}],
+    ids=["a long value", "a long name", "many"],
+)
+@pytest.mark.parametrize("body", [None, b"", b"y" * 9_000_000])
+async def test_a_dead_letter_is_kept_however_large_its_headers_are(odd, body):
+    """A key is a header too. What tells which record it was and what went wrong stays whole."""
+    producer = Producer()
+    record = Record("t", 3, 7, 0, None, body, [])
+    failed = message(record, "/s#t")
+    letter = dead_letter(Message(odd | failed.headers, body), "http://sink/", 413, b"a" * 1024)
+    await KafkaDeadLetters(producer, "dead").put(Message(letter.headers | odd, body))
+    ((_, _, headers),) = producer.kept
+    expected = dict(to_record(dead_letter(failed, "http://sink/", 413, b"a" * 1024))[1])
+    telling = {name for name in expected if name in {"ce_id", "ce_source", "ce_type"} or "knative" in name}
+    assert len(telling) == 8
+    assert {name: dict(headers)[name] for name in telling} == {name: expected[name] for name in telling}
+    assert int(dict(headers)["cutheaders"]) > 1_000_000
