@@ -11,10 +11,9 @@ import numpy as np
 
 from benchmarks import serving
 from benchmarks.machine import local
-from benchmarks.recommend import PARTS
+from benchmarks.recommend import PARTS, is_ready
 from benchmarks.report import Result
 from cli.demo import wait
-from cli.summary import is_ready
 from infra.local.router import SERVICES
 from shared import keys
 from shared.events import ALGORITHMS

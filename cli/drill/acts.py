@@ -63,7 +63,7 @@ def bad_answers(stage: Stage) -> int:
 
 def go_live(stage: Stage) -> str:
     """The first models are trained on a short past, and there is nothing to compare them with."""
-    stage.write(stage.histories["first"])
+    stage.archive("first")
     stage.wait(stage.all_live, "two live models", _LIVE_SECONDS)
     return ""
 
@@ -71,7 +71,7 @@ def go_live(stage: Stage) -> str:
 def improve(stage: Stage) -> str:
     """Three times the data make a better model: users must show it, and then get it."""
     before = stage.state
-    stage.write(stage.histories["more"])
+    stage.archive("more")
     return _ends(stage, before.number, "promoted")
 
 
@@ -87,7 +87,8 @@ def attack(stage: Stage) -> str:
     before = stage.state
     people = stage.crowd.population
     movie = people.movies[int(people.popularity.argmin())]
-    stage.write(stage.histories["beside spam"] + past.spam(people, movie, SPAM_SHARE, datetime.now(UTC)))
+    stage.archive("beside-spam")
+    stage.write(past.spam(people, movie, SPAM_SHARE, datetime.now(UTC)))
     return _ends(stage, before.number, "rolled_back")
 
 

@@ -22,11 +22,15 @@ from infra.local.machine import Machine
 from infra.local.serving import state as serving
 from infra.local.stack import Stack
 from shared import bootstrap, keys, rollout
+from shared.adapters.lake import DeltaLake, s3_options
 from shared.decision import Decision
 from shared.errors import NotReady
 from shared.events import ALGORITHMS, MOVIELOG, ModelEvaluated
+from shared.lines import parse
 from shared.model import FactorModel
+from shared.records import to_table
 from shared.rollout import Change, State
+from shared.rows import Place
 
 SERVICE: Final = "score-svd"
 N_MOVIES: Final = 1_000
@@ -111,7 +115,7 @@ class Stage:
         self.deps = bootstrap.build("drill", self.environment, writes=False)
         url, servers = self.machine.url("recommend"), self.environment["KAFKA_BOOTSTRAP"]
         self.crowds = Crowds(self.crowd, url, servers, self.rate)
-        self.histories = {name: past.history(self.crowd, n, datetime.now(UTC)) for name, n in _HISTORIES.items()}
+        self.pasts = {name: past.history(self.crowd, n, datetime.now(UTC)) for name, n in _RATINGS.items()}
 
     @property
     def state(self) -> State:
@@ -126,6 +130,15 @@ class Stage:
     def write(self, lines: list[bytes]) -> None:
         """Put lines into the site's log."""
         replay(lines, self.environment["KAFKA_BOOTSTRAP"], MOVIELOG)
+
+    def archive(self, name: str) -> None:
+        """Put a past straight into the lake, in one commit, as a backfill does: the log stays free for what happens."""
+        now, limits = self.deps.now_us(), self.deps.settings.limits
+        past_lines = self.pasts[name]
+        rows = [parse(line, Place(name, 0, offset, now), limits) for offset, line in enumerate(past_lines)]
+        DeltaLake.in_bucket(
+            self.deps.settings.bucket, s3_options(self.deps.settings.s3_endpoint, self.deps.environment)
+        ).backfill(to_table(rows), name, 0, len(rows) - 1)
 
     def changes_since(self, number: int) -> list[Change]:
         """Return what changed after a change."""
@@ -174,7 +187,8 @@ class Stage:
         return keys.model("svd", stable.model_version)
 
 
-_HISTORIES: Final = {"first": FIRST_RATINGS, "more": MORE_RATINGS, "beside spam": SPAM_RATINGS}
+_RATINGS: Final = {"first": FIRST_RATINGS, "more": MORE_RATINGS, "beside-spam": SPAM_RATINGS}
+"""What the crowd rated before the drill, in archives."""
 
 
 def crowd(seed: int) -> Crowd:
