@@ -58,6 +58,7 @@ class Settings(BaseModel):
     verdict_alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     verdict_margin: Annotated[float, Field(gt=0, lt=1)] = 0.01
     verdict_min_users: Annotated[int, Field(gt=0)] = 1_000
+    verdict_expected_users: Annotated[int, Field(gt=0)] = 30_000
 
     canary_steps: Annotated[tuple[Annotated[int, Field(gt=0, lt=100)], ...], Field(min_length=1)] = (5, 25, 50)
     canary_step_seconds: Positive = 600.0

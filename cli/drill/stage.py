@@ -49,6 +49,7 @@ SETTINGS: Final = {
     "ONLINE_WINDOW_MINUTES": "0.2",
     "VERDICT_MARGIN": "0.05",
     "VERDICT_MIN_USERS": "300",
+    "VERDICT_EXPECTED_USERS": "1500",
 }
 """A release in minutes instead of days: one step, short windows, and a margin that few users can tell."""
 

@@ -45,9 +45,9 @@ class Guardrail:
         return f"{self.name}: {self.canary:.2%} beside {self.stable:.2%}, {more}, {100 * self.limit:g} are allowed"
 
 
-def of_share(name: str, strata: Sequence[Stratum], limit: float, alpha: float) -> Guardrail:
+def of_share(name: str, strata: Sequence[Stratum], limit: float, alpha: float, narrowest_at: float = RARE) -> Guardrail:
     """Return whether a share is greater on the canary by more than `limit`, once that is known for sure."""
-    found = difference(strata, alpha, narrowest_at=RARE)
+    found = difference(strata, alpha, narrowest_at)
     status: Status = "broken" if found.lower > limit else "ok" if found.upper <= limit else "not enough"
     return Guardrail(name, status, limit, found.canary, found.stable, found.lower, found.upper)
 

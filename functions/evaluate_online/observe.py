@@ -69,6 +69,7 @@ class Online:
             alpha=settings.verdict_alpha * share_of_alpha(percent, settings.canary_steps),
             margin=settings.verdict_margin,
             min_users=settings.verdict_min_users,
+            expected_users=settings.verdict_expected_users,
             levels=_LEVELS,
         )
 

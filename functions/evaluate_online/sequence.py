@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+EXPECTED_USERS: Final = 30_000
 WATCHING: Final = 1_200.0
 """The variance of a score at which its bounds are narrowest: 30,000 users, half on each arm, a fifth of whom watch."""
 RARE: Final = 200.0

@@ -8,7 +8,15 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from functions.evaluate_online.guardrails import Guardrail, Level, of_level, of_share, points
-from functions.evaluate_online.sequence import STRICT, Difference, Stratum, difference
+from functions.evaluate_online.sequence import (
+    EXPECTED_USERS,
+    RARE,
+    STRICT,
+    WATCHING,
+    Difference,
+    Stratum,
+    difference,
+)
 
 Decision = Literal["promote", "hold", "roll_back"]
 _Share = Annotated[float, Field(gt=0, lt=1)]
@@ -38,11 +46,13 @@ class Rules:
     `levels` for each level how many times stable's it may be: below 1 at least, from 1 on at most. All that is
     named here must be measured before a canary is promoted. One that waits for longer than `max_age_seconds` is
     dealt with as `when_old` says.
+    Bounds hold at any number of users, and are narrowest at about `expected_users`.
     """
 
     alpha: _Share = 0.05
     margin: _Share = 0.01
     min_users: Annotated[int, Field(ge=1)] = 1_000
+    expected_users: Annotated[int, Field(ge=1)] = EXPECTED_USERS
     max_age_seconds: _Positive = 7 * 86_400.0
     when_old: Literal["hold", "roll_back"] = "hold"
     shares: Mapping[str, _Share] = field(
@@ -63,10 +73,14 @@ class Verdict:
 
 def judge(evidence: Evidence, rules: Rules) -> Verdict:
     """Return the verdict on a canary; the same evidence gives the same one, however often it is asked for."""
-    effect = difference(evidence.strata, rules.alpha)
+    sooner = rules.expected_users / EXPECTED_USERS
+    effect = difference(evidence.strata, rules.alpha, sooner * WATCHING)
     enough = _enough(effect, rules)
     guardrails = (
-        *(of_share(name, evidence.shares.get(name, ()), limit, rules.alpha) for name, limit in rules.shares.items()),
+        *(
+            of_share(name, evidence.shares.get(name, ()), limit, rules.alpha, sooner * RARE)
+            for name, limit in rules.shares.items()
+        ),
         *(of_level(name, evidence.levels.get(name), limit, enough) for name, limit in rules.levels.items()),
     )
     return Verdict(*_decide(effect, guardrails, evidence.age_seconds, rules), effect, guardrails)
