@@ -87,8 +87,10 @@ def attack(stage: Stage) -> str:
     before = stage.state
     people = stage.crowd.population
     movie = people.movies[int(people.popularity.argmin())]
+    lines, ratings = past.spam(people, movie, SPAM_SHARE, datetime.now(UTC)), stage.n_ratings()
+    stage.write(lines)
+    stage.wait(lambda: stage.n_ratings() >= ratings + len(lines), "the attackers' ratings", _DEPLOYED_SECONDS)
     stage.archive("beside-spam")
-    stage.write(past.spam(people, movie, SPAM_SHARE, datetime.now(UTC)))
     return _ends(stage, before.number, "rolled_back")
 
 

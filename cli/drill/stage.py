@@ -37,11 +37,11 @@ N_MOVIES: Final = 1_000
 N_USERS: Final = 6_000
 FIRST_RATINGS: Final = 15_000
 MORE_RATINGS: Final = 30_000
-SPAM_RATINGS: Final = 6_000
+SPAM_RATINGS: Final = 9_000
 SPAM_SHARE: Final = 0.05
 
 SETTINGS: Final = {
-    "MIN_NEW_RATINGS": "9000",
+    "MIN_NEW_RATINGS": "14000",
     "SCORE_SVD_WEIGHT": "100",  # all users to one algorithm, so that a drill's minutes have enough of them
     "CANARY_STEPS": "50",
     "CANARY_STEP_SECONDS": "5",
@@ -140,6 +140,10 @@ class Stage:
         DeltaLake.in_bucket(
             self.deps.settings.bucket, s3_options(self.deps.settings.s3_endpoint, self.deps.environment)
         ).backfill(to_table(rows), name, 0, len(rows) - 1)
+
+    def n_ratings(self) -> int:
+        """Return how many ratings the lake has."""
+        return self.deps.lake.counts().get("rating", 0)
 
     def changes_since(self, number: int) -> list[Change]:
         """Return what changed after a change."""
