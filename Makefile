@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo up down status logs test unit integration lint format bench lock clean
+.PHONY: help install demo drill up down status logs test unit integration lint format bench lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ $(INSTALLED): requirements.txt pyproject.toml infra/local/kafka/pom.xml infra/lo
 
 demo: $(INSTALLED) ## watch real ratings become recommendations, in about three minutes; leaves nothing running
 	@$(BIN)/marquee demo
+
+drill: $(INSTALLED) ## rehearse releases: good models, bad ones, attacks, accidents, in about six minutes; leaves nothing running
+	@$(BIN)/marquee drill
 
 up: $(INSTALLED) ## start everything and keep it running
 	@$(BIN)/marquee up

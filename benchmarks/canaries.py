@@ -77,7 +77,7 @@ def returning(n_runs: int, seed: int, n_users: int = 30_000) -> Canaries:
     return Canaries(n_canary, canary, stable, tuple(range(0, len(STEPS) * n_looks, n_looks)))
 
 
-def bounds(canaries: Canaries, narrowest_at: float = WATCHING) -> Bounds:
+def bounds(canaries: Canaries, narrowest_at: float = WATCHING, rules: Rules = RULES) -> Bounds:
     """Return what `difference` says at every look of every run, and the estimate's standard deviation."""
     total, parts = np.zeros((3, len(canaries.n_canary), 1)), []
     for period in canaries.periods():
@@ -86,28 +86,28 @@ def bounds(canaries: Canaries, narrowest_at: float = WATCHING) -> Bounds:
         parts.append(total + np.array(score(Sums(n_canary, canary, canary), Sums(n_stable, stable, stable))))
         total = parts[-1][:, :, -1:]
     weight, value, variance = np.concatenate(parts, axis=2)
-    wide, weight = reach(variance, RULES.alpha, narrowest_at), np.maximum(weight, 1e-9)
+    wide, weight = reach(variance, rules.alpha, narrowest_at), np.maximum(weight, 1e-9)
     return Bounds(value / weight, (value - wide) / weight, (value + wide) / weight, np.sqrt(variance) / weight)
 
 
-def decided(canaries: Canaries) -> list[tuple[Verdict, int]]:
+def decided(canaries: Canaries, rules: Rules = RULES) -> list[tuple[Verdict, int]]:
     """Return the verdict on each run and the users it took: `judge` is asked at the first look that may decide."""
-    found, n_canary = bounds(canaries), np.cumsum(canaries.n_canary, axis=1)
+    found, n_canary = bounds(canaries, rules=rules), np.cumsum(canaries.n_canary, axis=1)
     n_stable = np.arange(1, n_canary.shape[1] + 1) * BLOCK - n_canary
-    enough = np.minimum(n_canary, n_stable) >= RULES.min_users
-    may = (found.upper < 0) | (enough & (found.lower > -RULES.margin))
+    enough = np.minimum(n_canary, n_stable) >= rules.min_users
+    may = (found.upper < 0) | (enough & (found.lower > -rules.margin))
     looks = np.where(may.any(axis=1), may.argmax(axis=1), may.shape[1] - 1).tolist()
-    return [(judged(canaries, i, look), (look + 1) * BLOCK) for i, look in enumerate(looks)]
+    return [(judged(canaries, i, look, rules), (look + 1) * BLOCK) for i, look in enumerate(looks)]
 
 
-def judged(canaries: Canaries, i: int, look: int) -> Verdict:
+def judged(canaries: Canaries, i: int, look: int, rules: Rules) -> Verdict:
     """Return the verdict on a run at a look."""
     strata = []
     for period in canaries.periods():
         until = slice(period.start, max(period.start, min(period.stop, look + 1)))
         n_canary, canary, stable = (int(each[i, until].sum()) for each in canaries[:3])
         strata.append(stratum(n_canary, canary, BLOCK * (until.stop - until.start) - n_canary, stable))
-    return judge(Evidence(tuple(strata), {}, {}, age_seconds=0.0), RULES)
+    return judge(Evidence(tuple(strata), {}, {}, age_seconds=0.0), rules)
 
 
 def stratum(n_canary: int, canary: int, n_stable: int, stable: int) -> Stratum:

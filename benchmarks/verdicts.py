@@ -25,6 +25,7 @@ from benchmarks.canaries import (
     z_test,
 )
 from benchmarks.report import Result
+from functions.evaluate_online.period import share_of_alpha
 from functions.evaluate_online.sequence import RARE, WATCHING
 from functions.evaluate_online.verdict import Decision, Evidence, judge
 from infra.local.machine import ROOT
@@ -37,6 +38,7 @@ HALVES: Final[Plan] = ((1_200, 0.5),)
 FEW: Final[Plan] = ((1_200, 0.05),)
 GROWING: Final[Plan] = ((200, 0.05), (200, 0.25), (1_080, 0.5))
 """Like HALVES, it ends when the canary has had 60,000 users."""
+LAST_STEP: Final = replace(RULES, alpha=RULES.alpha * share_of_alpha(50, (5, 25, 50)))
 
 
 def run() -> list[Result]:
@@ -83,8 +85,12 @@ def decisions() -> list[Result]:
     ]
     results = []
     for seed, (rate, decision, bar) in enumerate(kinds, start=10):
-        for plan, told in ((HALVES, "half of the users on each arm"), (GROWING, "weights of 5, 25, 50 %")):
-            verdicts = decided(made_up(plan, RUNS, seed, rate - 0.2, A_FIFTH))
+        for plan, told, rules in (
+            (HALVES, "half of the users on each arm", RULES),
+            (HALVES, "the last step alone, with its share of alpha, as it is done", LAST_STEP),
+            (GROWING, "weights of 5, 25, 50 %", RULES),
+        ):
+            verdicts = decided(made_up(plan, RUNS, seed, rate - 0.2, A_FIFTH), rules)
             users = [n if verdict.decision == decision else np.inf for verdict, n in verdicts]
             wrong = sum(verdict.decision not in (decision, "hold") for verdict, _ in verdicts)
             details = {
