@@ -19,7 +19,7 @@ from shared.model import FactorModel, places
 SLOW_MS: Final = 500.0
 """An answer that takes longer is counted as slow: the site waits for 600 ms."""
 
-_LEAST_AUDIENCE: Final = 0.1
+LEAST_AUDIENCE: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def levels(canary: OneArm, stable: OneArm) -> Mapping[str, Level]:
         "coverage": Level(
             *(variety.coverage(arm.shown, len(arm.lists), n_lists) for arm in (canary, stable)),
         ),
-        "audience of one movie": Level(ours, max(theirs, _LEAST_AUDIENCE)),
+        "audience of one movie": Level(ours, max(theirs, LEAST_AUDIENCE)),
     }
 
 
