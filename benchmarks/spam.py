@@ -1,4 +1,4 @@
-"""Fake profiles that push a movie: how many users a model that learnt from them shows it to, and what is done about it."""
+"""Fake profiles that push a movie: how many users see it by a model that learnt of them, and whether it is stopped."""
 
 from datetime import UTC, datetime
 
@@ -38,9 +38,7 @@ def attacked(share: float, movie: str, lines: list[bytes], honest: float) -> Res
     """Return whether a model that learnt from attackers is stopped, or shows the movie to few."""
     shown = audience(trained(lines), movie)
     is_stopped = shown > LIMIT
-    claim = (
-        f"{share:.0%} fake profiles push a movie: whoever sees it thanks to them, a guardrail stops the model beyond"
-    )
+    claim = f"{share:.0%} fake profiles push a movie: no more users see it than this, or a guardrail stops the model"
     details = {"shown to, without attack": honest, "stopped by the guardrail": is_stopped}
     return Result(claim, shown, LIMIT, "of users", 1.0 if is_stopped else LIMIT / max(shown, 1e-9), 1, details)
 

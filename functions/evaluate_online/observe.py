@@ -23,6 +23,7 @@ _LOOKBACK: Final = 120 * MINUTE_US  # who watches a movie already when it is lis
 _DAY: Final = 86_400 * SECOND_US
 _MODELS_KEPT: Final = 4
 LEVELS: Final = {"coverage": 0.8, "audience of one movie": 5.0}
+"""How many times stable's the canary's levels may be: below 1 at least, above 1 at most."""
 
 Report = dict[str, Any]
 
