@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill up down status logs test unit integration lint format bench lock clean
+.PHONY: help install demo drill up down status logs test unit integration long lint format bench lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,14 +43,17 @@ status: $(INSTALLED) ## say how every process does
 logs: $(INSTALLED) ## the last lines of the logs; NAME=ingest for one process
 	@$(BIN)/marquee logs $(NAME)
 
-test: $(INSTALLED) ## all tests, with coverage of functions/ and shared/
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 $(ARGS)
+test: $(INSTALLED) ## all tests but the long ones, with coverage of functions/ and shared/
+	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 -m "not long" $(ARGS)
 
 unit: $(INSTALLED) ## the tests that start nothing
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
 integration: $(INSTALLED) ## the tests on real Kafka, SeaweedFS and Envoy
-	@$(BIN)/python -m pytest tests/integration $(ARGS)
+	@$(BIN)/python -m pytest tests/integration -m "not long" $(ARGS)
+
+long: $(INSTALLED) ## the tests that take many minutes: the loop going round by itself, and the drill
+	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

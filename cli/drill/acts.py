@@ -12,7 +12,7 @@ from cli.simulator.planted import shuffled
 from functions.rollout.core import order
 from shared import rollout
 from shared.errors import MarqueeError
-from shared.rollout import Change
+from shared.rollout import Change, State
 
 _LIVE_SECONDS: Final = 150.0
 _DEPLOYED_SECONDS: Final = 60.0
@@ -121,9 +121,11 @@ def fall_silent(stage: Stage) -> str:
     finally:
         stage.crowds.silent.clear()
     now = stage.deps.now_us()
-    rollout.update(
-        stage.deps.channels, SERVICE, lambda state: order(state, "rollback", "drill", "the drill is over", now)
-    )
+
+    def over(state: State) -> State:
+        return order(state, "rollback", "drill", "the drill is over", now) if state.canary else state
+
+    rollout.update(stage.deps.channels, SERVICE, over)
     return f"it was not held: {', '.join(moved)}" if moved else ""
 
 

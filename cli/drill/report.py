@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib import dates, pyplot
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from rich.markup import escape
 from rich.table import Table
 
 from cli.drill.acts import Played
@@ -29,7 +30,8 @@ def table(acts: Sequence[Played]) -> Table:
     """Return the acts for people to read in a terminal."""
     found = Table("act", "expected", "", "seconds", "what happened", title="The drill")
     for act in acts:
-        found.add_row(act.title, act.expected, "ok" if not act.wrong else "WRONG", f"{act.seconds:.0f}", _story(act))
+        cells = act.title, act.expected, "ok" if not act.wrong else "WRONG", f"{act.seconds:.0f}", _story(act)
+        found.add_row(*map(escape, cells))
     return found
 
 

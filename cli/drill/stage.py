@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -52,6 +52,9 @@ SETTINGS: Final = {
     "VERDICT_EXPECTED_USERS": "1500",
 }
 """A release in minutes instead of days: one step, short windows, and a margin that few users can tell."""
+
+ARCHIVES: Final = {"first": FIRST_RATINGS, "more": MORE_RATINGS, "beside-spam": SPAM_RATINGS}
+"""How often the crowd rated before the drill, by the archive that each stretch of its past is kept in."""
 
 _SPEED: Final = 1200.0
 _LOOK_SECONDS: Final = 0.5
@@ -109,6 +112,7 @@ class Stage:
     stack: Stack
     crowd: Crowd
     rate: float
+    archives: Mapping[str, int] = field(default_factory=lambda: ARCHIVES)
 
     def __post_init__(self) -> None:
         self.machine: Machine = self.stack.machine
@@ -116,7 +120,7 @@ class Stage:
         self.deps = bootstrap.build("drill", self.environment, writes=False)
         url, servers = self.machine.url("recommend"), self.environment["KAFKA_BOOTSTRAP"]
         self.crowds = Crowds(self.crowd, url, servers, self.rate)
-        self.pasts = {name: past.history(self.crowd, n, datetime.now(UTC)) for name, n in _RATINGS.items()}
+        self.pasts = {name: past.history(self.crowd, n, datetime.now(UTC)) for name, n in self.archives.items()}
 
     @property
     def state(self) -> State:
@@ -190,10 +194,6 @@ class Stage:
         stable = self.state.stable
         assert stable
         return keys.model("svd", stable.model_version)
-
-
-_RATINGS: Final = {"first": FIRST_RATINGS, "more": MORE_RATINGS, "beside-spam": SPAM_RATINGS}
-"""What the crowd rated before the drill, in archives."""
 
 
 def crowd(seed: int) -> Crowd:
