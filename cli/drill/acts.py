@@ -11,7 +11,7 @@ from cli.simulator import past
 from cli.simulator.planted import shuffled
 from functions.rollout.core import order
 from shared import rollout
-from shared.errors import MarqueeError
+from shared.errors import MarqueeError, NotReady
 from shared.rollout import Change, State
 
 _LIVE_SECONDS: Final = 150.0
@@ -52,13 +52,16 @@ class Act:
         bad = bad_answers(stage) - bad_before
         if bad:
             wrong = f"{wrong}; {bad} requests got no list".removeprefix("; ")
+        if stage.crowds.failure is not None:
+            wrong = f"{wrong}; nobody visits any more: {stage.crowds.failure!r}".removeprefix("; ")
         seconds = time.monotonic() - began
         return Played(self.title, self.expected, started_at, seconds, stage.changes_since(before), wrong)
 
 
 def bad_answers(stage: Stage) -> int:
     """Return how many requests got something else than a list so far."""
-    return sum(count for status, count in stage.crowds.played.asked.statuses.items() if status != 200)
+    played = stage.crowds.played
+    return sum(played.asked.statuses.values()) - played.lists
 
 
 def go_live(stage: Stage) -> str:
@@ -91,7 +94,11 @@ def attack(stage: Stage) -> str:
     stage.write(lines)
     stage.wait(lambda: stage.n_ratings() >= ratings + len(lines), "the attackers' ratings", _DEPLOYED_SECONDS)
     stage.archive("beside-spam")
-    return _ends(stage, before.number, "rolled_back")
+    stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
+    try:
+        return _ends(stage, before.number, "rolled_back") or _is_judged(stage, before.number)
+    except NotReady:
+        return _over(stage)  # held until now, which is as good
 
 
 def die(stage: Stage) -> str:
@@ -111,7 +118,8 @@ def die(stage: Stage) -> str:
 
 def fall_silent(stage: Stage) -> str:
     """The site's log stops while a canary serves: nobody knows what users do, so nothing may follow from it."""
-    stage.release("planted-unknown", stage.stable_model())
+    model = "planted-unknown"
+    stage.release(model, stage.stable_model())
     stage.crowds.silent.set()
     try:
         stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
@@ -120,13 +128,11 @@ def fall_silent(stage: Stage) -> str:
         moved = [change.what for change in stage.changes_since(number)]
     finally:
         stage.crowds.silent.clear()
-    now = stage.deps.now_us()
-
-    def over(state: State) -> State:
-        return order(state, "rollback", "drill", "the drill is over", now) if state.canary else state
-
-    rollout.update(stage.deps.channels, SERVICE, over)
-    return f"it was not held: {', '.join(moved)}" if moved else ""
+        _over(stage)
+    if moved:
+        return f"it was not held: {', '.join(moved)}"
+    held = [each for each in stage.decisions() if each.model_version == model and each.verdict == "hold"]
+    return "" if held else "nobody decided to hold it"
 
 
 ACTS: Final = (
@@ -149,6 +155,17 @@ def _ends(stage: Stage, number: int, wanted: str) -> str:
     stage.wait(lambda: bool(ended()), "an end of the canary", _JUDGED_SECONDS)
     found = ended()[0]
     return "" if found == wanted else f"it was {found.replace('_', ' ')}"
+
+
+def _over(stage: Stage) -> str:
+    """Take the canary back, if there is one still."""
+    now = stage.deps.now_us()
+
+    def over(state: State) -> State:
+        return order(state, "rollback", "drill", "the act is over", now) if state.canary else state
+
+    rollout.update(stage.deps.channels, SERVICE, over)
+    return ""
 
 
 def _is_judged(stage: Stage, number: int) -> str:

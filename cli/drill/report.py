@@ -61,7 +61,7 @@ def draw(acts: Sequence[Played], log: Sequence[Change], decisions: Sequence[Deci
         2, 1, figsize=(11, 7), sharex=True, layout="constrained", height_ratios=[1, 2]
     )
     times = [_moment(change.at) for change in log]
-    weights = [change.percent if change.what == "canary" else 0 for change in log]
+    weights = _weights(log)
     above.step([*times, _end(acts)], [*weights, 0], where="post", color="tab:blue")
     above.set(ylabel="users of the canary, %", ylim=(-5, 105))
     for model in dict.fromkeys(decision.model_version for decision in decisions):
@@ -76,6 +76,16 @@ def draw(acts: Sequence[Played], log: Sequence[Change], decisions: Sequence[Deci
     for axes in (above, below):
         axes.grid(alpha=0.3)
     return figure
+
+
+def _weights(log: Sequence[Change]) -> list[int]:
+    """Return the canary's share of the users after each change."""
+    weights, weight = [], 0
+    for change in log:
+        if change.what in {"canary", "deploying", "promoted", "rolled_back"}:
+            weight = change.percent if change.what == "canary" else 0
+        weights.append(weight)
+    return weights
 
 
 def _sequence(axes: Axes, decisions: Sequence[Decision]) -> None:

@@ -70,6 +70,7 @@ class Crowds:
     rate: float
     played: Played = field(default_factory=Played)
     silent: threading.Event = field(default_factory=threading.Event)
+    failure: BaseException | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -84,6 +85,12 @@ class Crowds:
             thread.join()
 
     def _run(self) -> None:
+        try:
+            self._play()
+        except BaseException as error:  # an act is wrong if nobody saw it
+            self.failure = error
+
+    def _play(self) -> None:
         with writing(self.servers, MOVIELOG) as write:
 
             def log(line: bytes) -> None:

@@ -79,6 +79,7 @@ class Crowds:
 
     played: Played = field(default_factory=Played)
     silent: threading.Event = field(default_factory=threading.Event)
+    failure: BaseException | None = None
 
     @contextmanager
     def playing(self) -> Iterator[None]:
@@ -95,6 +96,7 @@ class FakeStage:
     crowds: Crowds = field(default_factory=Crowds)
     crowd: Crowd = field(default_factory=lambda: Crowd(Population(1, numbered(50), 100)))
     seconds: float = 0.0
+    stored: list[Decision] = field(default_factory=lambda: [decided("planted-unknown", "hold")])
 
     @classmethod
     def live(cls, folder: Path, *steps: Step) -> "FakeStage":
@@ -159,4 +161,4 @@ class FakeStage:
         self.did.append(name)
 
     def decisions(self) -> list[Decision]:
-        return []
+        return self.stored

@@ -28,6 +28,7 @@ TAKEN_BACK = [accepted("m2"), ready, judged("roll_back")]
         (acts.improve, PROMOTED, ["deploying", "canary", "promoted"]),
         (acts.spoil, [ready, judged("roll_back")], ["deploying", "canary", "rolled_back"]),
         (acts.attack, TAKEN_BACK, ["deploying", "canary", "rolled_back"]),
+        (acts.attack, [accepted("m2"), ready, judged("hold")], ["deploying", "canary", "rolled_back"]),
         (acts.die, [ready, judged("hold"), dead], ["deploying", "canary", "rolled_back"]),
         (acts.fall_silent, [ready], ["deploying", "canary", "rolled_back"]),
     ],
@@ -47,6 +48,7 @@ def test_an_act_that_goes_as_it_should_is_right(on, act, steps, did):
         (acts.spoil, [ready, judged("promote")], "it was promoted"),
         (acts.spoil, [ready, dead], "no stored decision was the reason"),
         (acts.attack, PROMOTED, "it was promoted"),
+        (acts.attack, [accepted("m2"), ready, dead], "no stored decision was the reason"),
         (acts.die, [ready, judged("promote")], "it was promoted"),
         (acts.die, [], "waited 60 s for a canary with users"),
         (acts.fall_silent, [ready, judged("promote")], "it was not held: promoted"),
@@ -75,10 +77,25 @@ def test_an_answer_that_is_no_list_makes_any_act_wrong(on, tmp_path):
 
     def badly(stage):
         stage.crowds.played.asked.statuses.update({200: 1, 500: 1, 0: 1})
+        stage.crowds.played.lists += 1
         return "it was promoted"
 
     assert on(badly, stage=stage)[0].wrong == "it was promoted; 2 requests got no list"
     assert on(lambda _: "", stage=stage)[0].wrong == ""
+
+
+def test_a_crowd_that_is_gone_makes_any_act_wrong(on, tmp_path):
+    """What nobody saw is no proof."""
+    stage = FakeStage.live(tmp_path)
+    stage.crowds.failure = OSError("Kafka is gone")
+    assert on(lambda _: "", stage=stage)[0].wrong == "nobody visits any more: OSError('Kafka is gone')"
+
+
+def test_a_silence_in_which_nobody_decided_is_no_proof(on, tmp_path):
+    """Had the evaluation been dead, nothing would have moved either."""
+    stage = FakeStage.live(tmp_path, ready)
+    stage.stored.clear()
+    assert on(acts.fall_silent, stage=stage)[0].wrong == "nobody decided to hold it"
 
 
 def test_a_bad_model_takes_every_movie_for_another(on):
