@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -69,6 +70,11 @@ def sink() -> Iterator[Sink]:
         thread.join()
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 def told_apart(to: str, sent: Message) -> tuple[object, ...]:
     return to, sorted(headers_of(sent).items()), sent.body
 
@@ -87,7 +93,7 @@ def test_it_sends_what_knative_sends(marquee: Marquee, sink: Sink, tmp_path) -> 
     producer.close()
     path = tmp_path / "sources.yaml"
     path.write_text(SOURCES)
-    port = marquee.stack.machine.port("event-source") + 1
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.local.event_source", str(path), "--port", str(port)],
         cwd=ROOT,

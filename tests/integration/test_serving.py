@@ -253,13 +253,14 @@ def test_a_paused_model_costs_no_user_a_personal_list(marquee: Marquee, models: 
     assert rungs["popular"] <= 0.02 * rungs.total()
 
 
-def test_restarts_cost_no_answer(marquee: Marquee, models: Models) -> None:
-    """Twenty times over, one process of every service is restarted and then the other, while users ask: only lists."""
+@pytest.mark.parametrize("times", [3, pytest.param(20, marks=pytest.mark.long)])
+def test_restarts_cost_no_answer(marquee: Marquee, models: Models, times: int) -> None:
+    """One process of every service is restarted and then the other, again and again, while users ask: only lists."""
     load = Load(marquee.stack.machine.url("recommend"), models.users + STRANGERS)
     thread = threading.Thread(target=lambda: asyncio.run(load.run()))
     thread.start()
     try:
-        for half in [0, 1] * 20:
+        for half in [0, 1] * times:
             restart(marquee, [names[half] for names in SERVICES.values()])
     finally:
         load._stop.set()
