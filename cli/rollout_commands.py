@@ -2,7 +2,6 @@
 
 import getpass
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final
 
@@ -10,13 +9,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.console import out
+from cli import weights
+from cli.console import moment, out
 from cli.stream_commands import environment
 from functions.rollout.core import Command, order
 from shared import bootstrap, keys, rollout
 from shared.decision import Decision
 from shared.errors import BadInput, Corrupt, NotFound
 from shared.events import ALGORITHMS
+from shared.experiment import Change
 from shared.ports import ObjectStore
 from shared.rollout import State
 
@@ -40,16 +41,21 @@ def register(app: typer.Typer) -> None:
 def status(as_json: AsJson = False) -> None:
     """Say of each service which model is live, which is on trial, what was decided about it last, and by whom.
 
+    And how the users are shared between the algorithms, and which of them they prefer.
+
     Example: marquee rollout status
     """
     deps = bootstrap.build("rollout-status", environment(), writes=False)
     states = {service: rollout.read(service, deps.channels.get(service)) for service in _SERVICES}
     decisions = {service: last_decision(state, deps.objects) for service, state in states.items()}
     now = deps.now_us()
+    shared = weights.read(deps)
     if as_json:
-        out.print_json(data={name: _facts(state, decisions[name], now) for name, state in states.items()})
+        facts = {name: _facts(state, decisions[name], now) for name, state in states.items()}
+        out.print_json(data={**facts, "experiment": shared.facts()})
         return
     out.print(_standing(states, decisions, now))
+    out.print(shared.table(), shared.words(), sep="\n", highlight=False)
     if any(state.log for state in states.values()):
         out.print(_changes(states))
 
@@ -92,11 +98,31 @@ def resume(service: Service, why: Why, who: Who = "") -> None:
     _order(service, "resume", who, why)
 
 
+@commands.command()
+def weight(
+    svd_percent: Annotated[
+        int, typer.Argument(min=0, max=100, help="The percentage of users on SVD.", metavar="SVD_PERCENT")
+    ],
+    why: Why,
+    who: Who = "",
+) -> None:
+    """Give SVD so many percent of the users, and SVD++ all others; it moves only the users that it must.
+
+    Example: marquee rollout weight 60 --why "SVD answers sooner"
+    """
+    _check(why)
+    deps = bootstrap.build("rollout-weight", environment(), writes=False)
+    change = Change(at=deps.now_us(), svd_percent=svd_percent, who=who or _user(), why=why)
+    if weights.order(deps.channels, change):
+        out.print(f"score-svd {svd_percent} %, score-svdpp {100 - svd_percent} %; recommend follows within seconds.")
+    else:
+        out.print(f"score-svd has {svd_percent} % already; nothing was changed.")
+
+
 def _order(service: str, command: Command, who: str, why: str) -> None:
     if service not in _SERVICES:
         raise BadInput(f"there is no service {service!r}; there are {', '.join(_SERVICES)}")
-    if not why.strip():
-        raise BadInput("--why is empty: whoever reads it later wants to know")
+    _check(why)
     deps = bootstrap.build("rollout-order", environment(), writes=False)
     who, now = who or _user(), deps.now_us()
     number = rollout.read(service, deps.channels.get(service)).number
@@ -108,6 +134,11 @@ def _order(service: str, command: Command, who: str, why: str) -> None:
         out.print("The rollout function carries it out within seconds.")
     else:
         out.print(f"{service} is {'paused' if state.is_paused else 'not paused'} already; nothing was changed.")
+
+
+def _check(why: str) -> None:
+    if not why.strip():
+        raise BadInput("--why is empty: whoever reads it later wants to know")
 
 
 def _user() -> str:
@@ -162,7 +193,7 @@ def _standing(states: Mapping[str, State], decisions: Mapping[str, Decision | No
 def _stable(state: State) -> str:
     if state.stable is None:
         return "none yet"
-    since = "" if state.stable_since is None else f"\nsince {_moment(state.stable_since)}"
+    since = "" if state.stable_since is None else f"\nsince {moment(state.stable_since)}"
     return f"{state.stable.model_version}, {100 - (state.canary.percent if state.canary else 0)} %{since}"
 
 
@@ -182,7 +213,7 @@ def _told(decision: Decision | None) -> str:
     bounds = [effect.get(name) for name in ("estimate", "lower", "upper")]
     numbers = [each for each in bounds if isinstance(each, float)]
     interval = "\n{:+.4f} ({:+.4f} to {:+.4f})".format(*numbers) if len(numbers) == len(bounds) else ""
-    return f"{decision.verdict.replace('_', ' ')}, {_moment(decision.decided_at)}{interval}\n{decision.reason}"
+    return f"{decision.verdict.replace('_', ' ')}, {moment(decision.decided_at)}{interval}\n{decision.reason}"
 
 
 def _changes(states: Mapping[str, State]) -> Table:
@@ -193,10 +224,6 @@ def _changes(states: Mapping[str, State]) -> Table:
     )
     for each, service in found[-_LAST_CHANGES:]:
         what = each.what.replace("_", " ")
-        cells = [_moment(each.at), service, what, each.model_version, f"{each.percent} %", each.who, each.why]
+        cells = [moment(each.at), service, what, each.model_version, f"{each.percent} %", each.who, each.why]
         table.add_row(*map(Text, cells))
     return table
-
-
-def _moment(microseconds: int) -> str:
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -25,7 +25,7 @@ class Channels:
     """The state of each service, as a small JSON object.
 
     A state that cannot be found out anew is read and changed by `get` and `update`, which refuse a damaged one; one
-    that can, by `known` and `replace`, to which damage is no state.
+    that can, by `known`, `revise` and `replace`, to which damage is no state.
     """
 
     objects: ObjectStore
@@ -56,19 +56,28 @@ class Channels:
         """Return the state, None if there is none yet or what stands is none of this kind. Raises: NotReady."""
         return _understood(service, self._standing(service)[0], kind)
 
+    def revise(self, service: str, kind: type[State], change: Callable[[State | None], State | None]) -> State | None:
+        """Replace the state by what `change` makes of what is `known` (None: leave it), and return what is known then.
+
+        `change` runs again on the newer state when somebody else wrote in between.
+        Raises: Conflict after five such races; NotReady.
+        """
+        for _ in range(_TRIES):
+            data, tag = self._standing(service)
+            standing = _understood(service, data, kind)
+            wanted = change(standing)
+            if wanted is None:
+                return standing
+            if self._swapped(service, wanted.model_dump(mode="json"), tag):
+                return wanted
+        raise Conflict(f"{keys.channel(service)}: others kept writing")
+
     def replace(self, service: str, state: State, unless: Callable[[State], bool]) -> None:
         """Store a state in place of what stands there, damaged or not, unless that is better.
 
         Raises: Conflict after five races with other writers; NotReady.
         """
-        for _ in range(_TRIES):
-            data, tag = self._standing(service)
-            standing = _understood(service, data, type(state))
-            if standing and unless(standing):
-                return
-            if self._swapped(service, state.model_dump(mode="json"), tag):
-                return
-        raise Conflict(f"{keys.channel(service)}: others kept writing")
+        self.revise(service, type(state), lambda standing: None if standing and unless(standing) else state)
 
     def _standing(self, service: str) -> tuple[bytes | None, str]:
         """Return what stands and its tag; None if nothing does."""

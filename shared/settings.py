@@ -76,6 +76,7 @@ class Settings(BaseModel):
     score_svd_url: str = "http://127.0.0.1:8101"
     score_svdpp_url: str = "http://127.0.0.1:8102"
     score_svd_weight: Annotated[int, Field(ge=0, le=100)] = 50
+    experiment_step: Annotated[int, Field(ge=0, le=80)] = 0
     experiment_salt: str = "marquee"
     router: Literal["none", "envoy", "knative"] = "none"
     router_url: str = "http://127.0.0.1:9901"

@@ -1,8 +1,9 @@
 """Evaluate online: a tick in, what users did with what they were served, a decision about each canary, and
 `marquee.online.evaluated` out.
 
-Everything is computed anew from one version of the lake, and a decision is named by that version: whoever evaluates it
-again, at once or after any death, finds the decision that stands and says it again.
+With `EXPERIMENT_STEP` it also shifts users to the algorithm that they prefer. Everything is computed anew from one
+version of the lake, and a decision is named by that version: whoever evaluates it again, at once or after any death,
+finds the decision that stands and says it again.
 """
 
 from collections.abc import Mapping
@@ -10,13 +11,12 @@ from dataclasses import asdict
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from functions.evaluate_online import arms
+from functions.evaluate_online import arms, experiment
 from functions.evaluate_online.arms import OneArm
 from functions.evaluate_online.behaviour import Behaviour
 from functions.evaluate_online.lists import SECOND_US
 from functions.evaluate_online.observe import Online, Report, observe
-from functions.evaluate_online.period import Period, last, on_trial
-from functions.evaluate_online.sequence import difference
+from functions.evaluate_online.period import Period, on_trial
 from functions.evaluate_online.verdict import Evidence, judge
 from shared import bootstrap, failpoints, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
@@ -74,8 +74,8 @@ def evaluate(states: Mapping[Algorithm, State], version: int, online: Online) ->
     """Tell what there is to say of each service and of both, and decide about canaries."""
     deps, now = online.deps, online.deps.now_us()
     periods = {algorithm: online.period(state, now) for algorithm, state in states.items()}
-    both = last(states.values(), now, online.settle, online.length)
-    spans = [*periods.values(), both]
+    pair = experiment.pair(states, now, online)
+    spans = [*periods.values(), *([pair.period] if pair else [])]
     whole = Period(min(span.since for span in spans), max(span.until for span in spans))
     behaviour = observe(deps.lake, version, whole, online.window)
     told: Report = {}
@@ -85,9 +85,11 @@ def evaluate(states: Mapping[Algorithm, State], version: int, online: Online) ->
         if decision:
             decide(decision, deps)
     show(told)
-    told["experiment"] = experiment(states, behaviour.between(*both), online)
+    told["experiment"] = pair.compare(behaviour).model_dump() if pair else None
     store(version, told, deps)
     failpoints.reach("evaluate_online.after_report")
+    if pair:
+        pair.shift(version)
 
 
 def service(
@@ -118,20 +120,6 @@ def service(
         evidence={"percent": canary.percent, "arms": report, "verdict": asdict(verdict), "rules": asdict(rules)},
     )
     return report, decision
-
-
-def experiment(states: Mapping[Algorithm, State], behaviour: Behaviour, online: Online) -> Report | None:
-    """Return which of the two algorithms' stable models users prefer: SVD++ minus SVD; None if one has no model."""
-    if len(states) < len(ALGORITHMS):
-        return None
-    one, other = (
-        OneArm(behaviour, f"{algorithm}:stable", state.stable.revision, online.window)
-        for algorithm in ALGORITHMS
-        if (state := states[algorithm]).stable
-    )
-    found = difference(arms.watched(other, one), online.deps.settings.verdict_alpha)
-    preferred = other.name if found.lower > 0 else one.name if found.upper < 0 else None
-    return {"of": other.name, "against": one.name, "preferred": preferred, **asdict(found)}
 
 
 def show(told: Report) -> None:

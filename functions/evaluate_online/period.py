@@ -32,9 +32,20 @@ def first(state: State, settle: int, length: int) -> Period:
     return Period(since, since + length)
 
 
-def last(states: Iterable[State], now: int, settle: int, length: int) -> Period:
-    """Return the last days of some services, as far back as all their weights stood still."""
-    since = max(now - length, *(first(state, settle, length).since for state in states))
+def last(state: State, now: int, settle: int, length: int) -> Period:
+    """Return the last days of a service, as far back as its weights stood still."""
+    since = max(now - length, first(state, settle, length).since)
+    return Period(since, since + length)
+
+
+def compared(states: Iterable[State], weighed: int, now: int, settle: int, length: int) -> Period:
+    """Return the days by which services are compared, when all weights stand still, that between them since `weighed`.
+
+    One such period follows another, each an experiment of its own: its evidence only grows, and people's taste and
+    the models that learn from it may be others in the next.
+    """
+    still = max(weighed + settle, *(first(state, settle, length).since for state in states))
+    since = still + max(now - still, 0) // length * length
     return Period(since, since + length)
 
 

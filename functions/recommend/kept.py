@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from functions.recommend.core import is_plain
-from shared import bootstrap, keys, titles
+from shared import bootstrap, experiment, keys, titles
 from shared.adapters import files
 from shared.adapters.follow import Follower
 from shared.adapters.web import Web
@@ -86,6 +86,18 @@ def follow_titles(deps: bootstrap.Deps) -> Follower[titles.Titles]:
 
     none: titles.Titles = {}
     return Follower("titles", fetch, deps.settings.channel_poll_seconds * _POLLS_OF_TITLES, none)
+
+
+def follow_weights(deps: bootstrap.Deps) -> Follower[Mapping[Algorithm, int]]:
+    """Follow how the users are shared between the algorithms; until the channel says, it is the setting."""
+    settings = deps.settings
+
+    def fetch(_: object) -> Mapping[Algorithm, int]:
+        standing = experiment.known(deps.channels)
+        return experiment.shares(standing.svd_percent if standing else settings.score_svd_weight)
+
+    configured: Mapping[Algorithm, int] = experiment.shares(settings.score_svd_weight)
+    return Follower("weights of the algorithms", fetch, settings.channel_poll_seconds, configured)
 
 
 def follow_targets(deps: bootstrap.Deps) -> Mapping[Algorithm, Callable[[], Sequence[Target]]]:

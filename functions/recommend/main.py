@@ -19,7 +19,7 @@ from shared.adapters.entrypoint import Once, function_app, problem, target
 from shared.adapters.kafka import LaterPublisher
 from shared.adapters.web import web
 from shared.errors import BadInput, NotFound, NotReady
-from shared.events import Algorithm, RecommendationServed
+from shared.events import RecommendationServed
 from shared.recommendation import Explanation, Recommendation
 from shared.titles import titles
 from shared.words import words
@@ -62,16 +62,13 @@ class Recommend:
         self.targets = kept.follow_targets(self.deps)
         self.popular = kept.follow_popular(self.deps, web())
         self.titles = kept.follow_titles(self.deps)
-        self.weights: dict[Algorithm, int] = {
-            "svd": settings.score_svd_weight,
-            "svdpp": 100 - settings.score_svd_weight,
-        }
+        self.weights = kept.follow_weights(self.deps)
 
     def call(self, request_id: str, user_id: str, started: float) -> Call:
         """Return what a request needs to be answered."""
         settings = self.deps.settings
         targets = {algorithm: found() for algorithm, found in self.targets.items()}
-        arms = core.arms(user_id, settings.experiment_salt, self.weights, targets)
+        arms = core.arms(user_id, settings.experiment_salt, self.weights.get(), targets)
         return Call(request_id, arms, started, started + (settings.deadline_ms - settings.reserve_ms) / 1000)
 
     async def answer(self, ask: core.Ask, call: Call) -> core.Answer:

@@ -8,6 +8,7 @@ from functions.rollout import core
 from shared import bootstrap, keys
 from shared.decision import Decision
 from shared.errors import BadInput, Corrupt, NotReady
+from shared.experiment import known
 from shared.rollout import State, read, update
 from tests import fakes
 
@@ -138,4 +139,90 @@ def test_orders_that_make_no_sense_are_refused(deps, monkeypatch):
     live(deps, "m1")
     deps.objects.put(keys.decision(SERVICE, "m1", 4), b"{")
     with pytest.raises(Corrupt, match=r"decisions/score-svd/m1/4\.json"):
+        run("status")
+
+
+COMPARED = {
+    "of": "svdpp:stable",
+    "against": "svd:stable",
+    "preferred": "svdpp:stable",
+    "since": 7,
+    "svd_percent": 50,
+    "estimate": 0.011,
+    "lower": 0.002,
+    "upper": 0.04,
+    "canary": 0.25,
+    "stable": 0.239,
+    "n_canary": 1200,
+    "n_stable": 1201,
+}
+
+
+def report(deps, number, **told):
+    deps.objects.put(keys.online_report(number), json.dumps({"experiment": told and COMPARED | told}).encode())
+
+
+def test_a_person_moves_the_weight_with_name_and_reason(deps, monkeypatch):
+    """The name is the user's, unless another is given; the weight that stands already is not ordered again."""
+    monkeypatch.setattr("getpass.getuser", lambda: "bob")
+    assert "score-svd 60 %, score-svdpp 40 %" in run("weight", "60", "--why", "it answers sooner")
+    assert "has 60 % already" in run("weight", "60", "--why", "again")
+    assert "score-svd 0 %" in run("weight", "0", "--why", "it is broken", "--who", "eve")
+    log = known(deps.channels).log
+    assert [(each.svd_percent, each.who, each.why, each.evidence) for each in log] == [
+        (60, "bob", "it answers sooner", None),
+        (0, "eve", "it is broken", None),
+    ]
+    assert log[-1].at == deps.now_us()
+
+
+def test_a_weight_is_ordered_over_damage(deps):
+    """A person's word is all that is needed to know it anew."""
+    deps.objects.put("channels/experiment.json", b"damaged")
+    run("weight", "30", "--why", "x", "--who", "ann")
+    assert known(deps.channels).svd_percent == 30
+
+
+@pytest.mark.parametrize("percent", ["101", "-1", "x", "50.5"])
+def test_a_weight_that_is_no_percentage_is_refused(deps, percent):
+    """And so is one without a reason; nothing is stored."""
+    assert "SVD_PERCENT" in run("weight", "--why", "x", "--who", "ann", "--", percent)
+    with pytest.raises(BadInput, match="--why is empty"):
+        run("weight", "50", "--why", " ")
+    assert deps.objects.objects == {}
+
+
+def test_status_says_how_users_are_shared_and_what_they_prefer(deps):
+    """By the report of the highest number, with its interval, and who ordered the share when and why."""
+    report(deps, 9, preferred="svd:stable")
+    report(deps, 10, lower=0.003)
+    run("weight", "60", "--why", "[bold] sooner", "--who", "ann")
+    printed = run("status")
+    assert "60 %" in printed
+    assert "since 2026-11-23 12:00:00 by ann: [bold] sooner" in printed
+    assert "users prefer svdpp: SVD++ minus SVD +0.0110 (+0.0030 to +0.0400)" in printed
+    assert "25.00% of 1,200" in printed
+    found = json.loads(run("status", "--json"))["experiment"]
+    assert found["weights"] == {"score-svd": 60, "score-svdpp": 40}
+    assert found["preferred"] == "svdpp"
+    assert found["comparison"] == COMPARED | {"lower": 0.003}
+    assert [each["who"] for each in found["changes"]] == ["ann"]
+
+
+def test_status_before_anybody_ordered_or_compared(deps):
+    """The setting holds, and what is not known is not said."""
+    assert "by the setting SCORE_SVD_WEIGHT" in run("status")
+    assert "not compared yet" in run("status")
+    found = json.loads(run("status", "--json"))["experiment"]
+    assert found == {
+        "weights": {"score-svd": 50, "score-svdpp": 50},
+        "changes": [],
+        "preferred": None,
+        "comparison": None,
+    }
+    nothing = {"preferred": None, "estimate": None, "lower": -1.0, "upper": 1.0, "canary": None, "stable": None}
+    report(deps, 1, **nothing)
+    assert "users prefer neither for sure: SVD++ minus SVD (-1.0000 to +1.0000)" in run("status")
+    deps.objects.put(keys.online_report(2), b"{")
+    with pytest.raises(Corrupt, match=r"reports/online/2\.json"):
         run("status")

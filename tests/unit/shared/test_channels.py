@@ -94,6 +94,22 @@ def test_a_better_state_is_not_replaced() -> None:
     assert channels.get("s") == {"n": 3}
 
 
+def test_a_known_state_is_changed_as_it_stands_at_the_moment_of_writing() -> None:
+    """Who wrote in between is not overwritten: the change is made again, of theirs."""
+    store = MemoryStore()
+    channels, seen = Channels(store), list[int | None]()
+
+    def one_more(before: Counted | None) -> Counted:
+        seen.append(before and before.n)
+        if len(seen) == 1:
+            store.put("channels/s.json", b'{"n": 7}')
+        return Counted(n=before.n + 1 if before else 1)
+
+    assert channels.revise("s", Counted, one_more) == Counted(n=8)
+    assert seen == [None, 7]
+    assert channels.revise("s", Counted, lambda _: None) == channels.known("s", Counted) == Counted(n=8)
+
+
 def test_endless_races_end_in_a_conflict_here_too() -> None:
     """After five lost races the caller is told to come back."""
     store = MemoryStore()

@@ -15,6 +15,7 @@ from shared.bootstrap import Deps
 from shared.decision import Decision
 from shared.errors import Corrupt, NotReady
 from shared.events import OnlineEvaluated, Tick
+from shared.experiment import Change, Experiment, known, noted
 from shared.ports import Fold
 from shared.records import to_table
 from shared.rows import Row
@@ -368,6 +369,188 @@ def test_both_algorithms_are_compared(deps: Deps) -> None:
     told = json.loads(deps.objects.get(keys.online_report(2)).data)["experiment"]
     assert (told["preferred"], told["of"], told["against"]) == ("svdpp:stable", "svdpp:stable", "svd:stable")
     assert told["estimate"] == pytest.approx(0.6, abs=0.1)
+
+
+SVDPP_IS_BETTER = [
+    replace(row, arm={"svd:canary": "svdpp:stable"}.get(row.arm or "", row.arm)) for row in site(0.2, 0.8, n=600).rows
+]
+WHO = "evaluate_online"
+
+
+def allowed(deps: Deps, step: int = 10, percent: int = 50, since: int = START - HOUR, **fields: Any) -> Deps:
+    """Both algorithms have a model, the weight stands since a moment, and steps are allowed."""
+    for service in ("score-svd", "score-svdpp"):
+        rollout(deps, service=service, canary=None, log=[], **fields)
+    weigh(deps, percent, since)
+    return replace(deps, settings=deps.settings.model_copy(update={"experiment_step": step}))
+
+
+def weigh(deps: Deps, percent: int, at: int, who: str = "ann") -> None:
+    change = Change(at=at, svd_percent=percent, who=who, why="w")
+    deps.channels.revise(keys.EXPERIMENT_CHANNEL, Experiment, lambda before: noted(before, change))
+
+
+def weights(deps: Deps) -> list[tuple[str, int]]:
+    """Return who gave SVD which share of the users."""
+    standing = known(deps.channels)
+    return [(change.who, change.svd_percent) for change in standing.log] if standing else []
+
+
+def compared_at(deps: Deps, version: int) -> Any:
+    return json.loads(deps.objects.get(keys.online_report(version)).data)["experiment"]
+
+
+def evaluate_anew(deps: Deps) -> None:
+    """Evaluate the version again, as after a death before it was noted."""
+    deps.objects.delete([keys.channel(keys.EVALUATION_CHANNEL)])  # type: ignore[attr-defined]
+    handle(Tick(), Online(deps))
+
+
+def test_users_are_shifted_to_the_algorithm_that_they_prefer(deps: Deps) -> None:
+    """By one step, with the stored report as evidence; once, however often the version is evaluated."""
+    deps = allowed(deps)
+    fold(deps, SVDPP_IS_BETTER)
+    handle(Tick(), Online(deps))
+    assert weights(deps) == [("ann", 50), (WHO, 40)]
+    standing = known(deps.channels)
+    assert standing
+    assert (standing.since, standing.log[-1].evidence) == (NOW, keys.online_report(1))
+    assert "users prefer svdpp: SVD++ minus SVD is between +0." in standing.log[-1].why
+    evaluate_anew(deps)
+    evaluate_anew(replace(deps, now=lambda: fakes.NOW.replace(hour=13)))
+    assert weights(deps) == [("ann", 50), (WHO, 40)]
+
+
+def test_each_step_needs_new_evidence(deps: Deps) -> None:
+    """What users did before the weight moved moves it no further."""
+    deps = allowed(deps)
+    fold(deps, SVDPP_IS_BETTER)
+    handle(Tick(), Online(deps))
+    fold(deps, [SVDPP_IS_BETTER[0]])
+    handle(Tick(), Online(deps))
+    assert len(weights(deps)) == 2
+    found = compared_at(deps, 2)
+    assert (found["svd_percent"], found["since"], found["estimate"]) == (40, NOW + 6 * 1_000_000, None)
+
+
+@pytest.mark.parametrize("fields", [{"step": 0}, {"is_paused": True}, {"percent": 10}, {"percent": 95}])
+def test_the_weight_stays_where_no_step_is_allowed(deps: Deps, fields: dict[str, Any]) -> None:
+    """Steps are not asked for, a service is paused, a limit is reached, or a person went beyond it."""
+    deps = allowed(deps, **fields)
+    fold(deps, SVDPP_IS_BETTER)
+    handle(Tick(), Online(deps))
+    assert compared_at(deps, 1)["preferred"] == "svdpp:stable"
+    assert weights(deps) == [("ann", fields.get("percent", 50))]
+
+
+@pytest.mark.parametrize("log", [site(n=600), site(n=30)], ids=["alike", "few"])
+def test_without_a_preference_nobody_is_moved(deps: Deps, log: Site) -> None:
+    """Equal algorithms, or too few users to tell."""
+    deps = allowed(deps)
+    fold(deps, [replace(row, arm="svdpp:stable" if row.arm == "svd:canary" else row.arm) for row in log.rows])
+    handle(Tick(), Online(deps))
+    assert compared_at(deps, 1)["preferred"] is None
+    assert weights(deps) == [("ann", 50)]
+
+
+def test_too_few_users_prefer_nothing(deps: Deps) -> None:
+    """However clear it looks."""
+    deps = allowed(replace(deps, settings=deps.settings.model_copy(update={"verdict_min_users": 301})))
+    fold(deps, SVDPP_IS_BETTER)
+    handle(Tick(), Online(deps))
+    assert compared_at(deps, 1)["lower"] > 0
+    assert compared_at(deps, 1)["preferred"] is None
+    assert weights(deps) == [("ann", 50)]
+
+
+def test_a_comparison_begins_when_the_weight_stands_still(deps: Deps) -> None:
+    """Lists from before, and from the first seconds after, were dealt otherwise."""
+    deps = allowed(deps, since=NOW - HOUR)
+    fold(deps, SVDPP_IS_BETTER)
+    handle(Tick(), Online(deps))
+    assert compared_at(deps, 1)["n_canary"] == 0
+    assert weights(deps) == [("ann", 50)]
+
+
+@pytest.mark.parametrize("damage", [None, b"\x00", b'{"log": []}'])
+def test_a_weight_that_nobody_noted_is_noted_before_it_is_judged(deps: Deps, damage: bytes | None) -> None:
+    """It is the setting; since when is not known, so what was before tells nothing."""
+    deps = allowed(deps)
+    deps.objects.delete([keys.channel(keys.EXPERIMENT_CHANNEL)])  # type: ignore[attr-defined]
+    if damage is not None:
+        deps.objects.put(keys.channel(keys.EXPERIMENT_CHANNEL), damage)
+    fold(deps, SVDPP_IS_BETTER)
+    handle(Tick(), Online(deps))
+    assert weights(deps) == [(WHO, 50)]
+
+
+def test_without_steps_a_weight_that_nobody_noted_stays_a_setting(deps: Deps) -> None:
+    """So that the setting can be changed, for as long as nobody orders otherwise."""
+    deps = allowed(deps, step=0)
+    deps.objects.delete([keys.channel(keys.EXPERIMENT_CHANNEL)])  # type: ignore[attr-defined]
+    fold(deps, SVDPP_IS_BETTER)
+    handle(Tick(), Online(deps))
+    assert compared_at(deps, 1)["preferred"] == "svdpp:stable"
+    assert weights(deps) == []
+
+
+@pytest.mark.parametrize("place", ["evaluate_online.after_report", "put"])
+def test_of_two_copies_that_race_one_shifts(deps: Deps, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Whether the other evaluates the version while the report is stored, or between reading and writing the weight."""
+    deps = allowed(deps)
+    fold(deps, SVDPP_IS_BETTER)
+    others = [replace(deps, now=lambda: fakes.NOW.replace(minute=1))]
+
+    def meanwhile() -> None:
+        if others:
+            handle(Tick(), Online(others.pop()))
+
+    if place == "put":
+        put_if = deps.objects.put_if
+
+        def put(key: str, data: bytes, tag: str) -> None:
+            meanwhile()
+            put_if(key, data, tag)
+
+        monkeypatch.setattr(deps.objects, "put_if", put)
+    else:
+        monkeypatch.setattr(failpoints, "reach", lambda name: meanwhile() if name == place else None)
+    handle(Tick(), Online(deps))
+    assert not others
+    assert weights(deps) == [("ann", 50), (WHO, 40)]
+
+
+def test_a_person_who_moves_the_weight_meanwhile_is_not_overruled(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is about the weight that stood before."""
+    deps = allowed(deps)
+    fold(deps, SVDPP_IS_BETTER)
+
+    def meanwhile(name: str) -> None:
+        if name == "evaluate_online.after_report":
+            weigh(deps, 70, NOW, "eve")
+
+    monkeypatch.setattr(failpoints, "reach", meanwhile)
+    handle(Tick(), Online(deps))
+    assert weights(deps) == [("ann", 50), ("eve", 70)]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_step_is_made_once_whichever_call_of_the_store_fails(deps: Deps, is_lost: bool) -> None:
+    """Before it is done, or after."""
+    deps = allowed(deps)
+    fold(deps, SVDPP_IS_BETTER)
+    begun = dict(deps.objects.objects)  # type: ignore[attr-defined]
+    for nth in range(1, 100):
+        store = Failing(dict(begun), nth, is_lost)
+        failing = replace(deps, objects=store)
+        try:
+            handle(Tick(), Online(failing))
+        except NotReady:
+            handle(Tick(), Online(replace(failing, now=lambda: fakes.NOW.replace(minute=1))))
+        if not store.was_lost:
+            break
+        assert weights(failing) == [("ann", 50), (WHO, 40)]
+    assert nth > 8
 
 
 def test_a_model_is_read_once_and_a_damaged_one_costs_only_its_own_number(deps: Deps) -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from functions.evaluate_online.period import Period, first, last, on_trial, share_of_alpha
+from functions.evaluate_online.period import Period, compared, first, last, on_trial, share_of_alpha
 from shared.rollout import State, read
 
 STABLE = {"model_version": "a", "revision": "ra", "lake_version": 0}
@@ -35,9 +35,23 @@ def test_a_canarys_period_is_known_when_the_log_has_forgotten_it() -> None:
 
 
 def test_without_a_canary_the_last_days_are_looked_at() -> None:
-    """But none in which any of the services had other weights."""
-    assert last([state(("promoted", 10))], 1_000, 6, 100) == Period(900, 1_000)
-    assert last([state(("promoted", 10)), state(("promoted", 950))], 1_000, 6, 100) == Period(956, 1_056)
+    """But none in which the service had other weights."""
+    assert last(state(("promoted", 10)), 1_000, 6, 100) == Period(900, 1_000)
+    assert last(state(("promoted", 950)), 1_000, 6, 100) == Period(956, 1_056)
+
+
+def test_algorithms_are_compared_once_all_weights_stand_still() -> None:
+    """Those of both services, and the one between them."""
+    services = [state(("promoted", 10)), state(("promoted", 950))]
+    assert compared(services, 0, 1_000, 6, 100) == Period(956, 1_056)
+    assert compared(services, 970, 1_000, 6, 100) == Period(976, 1_076)
+    assert compared(services, 999, 1_000, 6, 100) == Period(1_005, 1_105)
+
+
+def test_when_a_comparison_is_over_the_next_one_begins() -> None:
+    """Within one the evidence only grows, however often it is looked at."""
+    begins = [compared([state(("promoted", 10))], 0, now, 6, 100).since for now in (16, 115, 116, 1_000)]
+    assert begins == [16, 16, 116, 916]
 
 
 @pytest.mark.parametrize(

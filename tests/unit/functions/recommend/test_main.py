@@ -12,6 +12,8 @@ import pytest
 
 from functions.recommend import core, kept
 from shared import keys, telemetry, titles
+from shared.channels import Channels
+from shared.experiment import Change, Experiment, noted
 from shared.ports import Target
 from shared.settings import Settings
 from tests import entry, fakes
@@ -181,6 +183,51 @@ def test_titles_come_from_the_catalogue_and_else_from_the_ids(client, store, svd
     store.down = True
     time.sleep(0.3)
     assert titles_of(http) == ["Toy Story (1995)", "The X"]
+
+
+# How the users are shared between the algorithms
+
+
+def weigh(store, percent: int) -> None:
+    change = Change(at=1, svd_percent=percent, who="ann", why="w")
+    Channels(store).revise(keys.EXPERIMENT_CHANNEL, Experiment, lambda before: noted(before, change))
+
+
+def dealt(http) -> list[str]:
+    """Return the algorithm of each of some users."""
+    answers = [http.get(f"/recommend/{user}") for user in range(1, 41)]
+    return [answer.headers["x-marquee-arm"].partition(":")[0] for answer in answers]
+
+
+def test_a_moved_weight_moves_the_users_that_it_must_and_no_others(following, store):
+    """Whoever moves goes to the algorithm that grew, and comes back when the weight does."""
+    before = dealt(following)
+    weigh(store, 75)
+    until(lambda: dealt(following) != before)
+    moved = [new for old, new in zip(before, dealt(following), strict=True) if old != new]
+    assert set(moved) == {"svd"}
+    assert len(moved) < before.count("svdpp")
+    weigh(store, 50)
+    until(lambda: dealt(following) == before)
+
+
+def test_until_the_channel_says_something_the_setting_holds(client, store):
+    """Also once what it says cannot be read."""
+    http = client(score_svd_weight=100, channel_poll_seconds=0.1)
+    assert set(dealt(http)) == {"svd"}
+    weigh(store, 0)
+    until(lambda: set(dealt(http)) == {"svdpp"})
+    store.put(keys.channel(keys.EXPERIMENT_CHANNEL), b'{"log": [')
+    until(lambda: set(dealt(http)) == {"svd"})
+
+
+def test_a_store_that_is_away_leaves_the_weight_as_it_was(following, store):
+    """The setting would move users for no reason."""
+    weigh(store, 0)
+    until(lambda: set(dealt(following)) == {"svdpp"})
+    store.down = True
+    time.sleep(0.3)
+    assert set(dealt(following)) == {"svdpp"}
 
 
 # What models do to an answer
