@@ -49,7 +49,7 @@ def test_a_quarantined_row_goes_if_its_bytes_say_whose_it_is() -> None:
     assert erasure.mentions(to_parquet(table), "1") == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.sampled_from(["1", "2", "33", "4444"]), min_size=1, max_size=300),
     st.sampled_from(["snappy", "zstd", "none"]),

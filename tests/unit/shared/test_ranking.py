@@ -36,7 +36,7 @@ def model(n_movies, steepness, seed=0):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.sampled_from([1, 5, 300, 3_000]), st.sampled_from([0.0, 0.3, 1.0]), st.integers(0, 1_000))
 def test_top_is_the_best_of_all_scores(n_movies, steepness, seed):
     """Whether few movies are watched most or all alike: the scores of a full search, none of those left out."""

@@ -2,7 +2,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.evaluate_online import core
@@ -148,7 +148,6 @@ def plainly(site: Site, until: int) -> dict[str, tuple[bool, int]]:
     return found
 
 
-@settings(deadline=None)
 @given(EVENTS, st.integers(60, 200), st.integers(0, 3))
 def test_outcomes_are_those_that_one_would_count_in_any_order_with_repeats(events, until, seed) -> None:
     """The joins agree with plain loops; the order of rows and repeated rows change nothing."""
@@ -160,7 +159,6 @@ def test_outcomes_are_those_that_one_would_count_in_any_order_with_repeats(event
     assert outcomes(site, until * MINUTE) == expected
 
 
-@settings(deadline=None)
 @given(EVENTS, st.integers(1, 4), st.sampled_from("abcde"), Moments)
 def test_a_late_watch_changes_its_user_alone(events, user, movie, at) -> None:
     """Nobody else's outcome moves."""

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
@@ -73,7 +73,6 @@ def test_periods_of_other_weights_and_other_rates_do_not_mix():
     assert difference([pooled], ALPHA).lower > 0.09
 
 
-@settings(deadline=None)
 @given(strata)
 def test_bounds_contain_the_estimate_and_nothing_impossible(periods: list[Stratum]):
     """Shares differ by -1 to 1, and the estimate is the difference of the two means told beside it."""
@@ -86,7 +85,6 @@ def test_bounds_contain_the_estimate_and_nothing_impossible(periods: list[Stratu
     assert found.estimate == pytest.approx(found.canary - found.stable, abs=1e-9)
 
 
-@settings(deadline=None)
 @given(strata)
 def test_swapped_arms_swap_the_signs(periods: list[Stratum]):
     """Neither arm is preferred."""
@@ -96,7 +94,6 @@ def test_swapped_arms_swap_the_signs(periods: list[Stratum]):
     assert (swapped.canary, swapped.n_canary) == (pytest.approx(found.stable), found.n_stable)
 
 
-@settings(deadline=None)
 @given(strata, st.randoms())
 def test_the_order_of_periods_does_not_matter(periods: list[Stratum], random):
     """Nor, as only sums are looked at, does that of users in them or of looks before."""
@@ -104,7 +101,6 @@ def test_the_order_of_periods_does_not_matter(periods: list[Stratum], random):
     assert same(difference(shuffled, ALPHA), difference(periods, ALPHA))
 
 
-@settings(deadline=None)
 @given(strata, arms())
 def test_a_period_with_one_arm_says_nothing(periods: list[Stratum], more: Arm):
     """There is nothing to compare it with."""
@@ -113,7 +109,6 @@ def test_a_period_with_one_arm_says_nothing(periods: list[Stratum], more: Arm):
     assert difference(alone, ALPHA) == NOTHING
 
 
-@settings(deadline=None)
 @given(strata)
 def test_more_users_who_do_the_same_make_bounds_narrower(periods: list[Stratum]):
     """Four times the users, the same estimate, narrower bounds unless there was no bound at all."""
@@ -161,7 +156,6 @@ def test_sums_that_no_users_have_are_refused(sums_of_nobody: tuple[int, float, f
         Arm(*sums_of_nobody)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=200))
 def test_sums_that_users_have_are_taken(numbers: list[float]):
     """Whatever the numbers, and however sums were rounded; they come back from JSON as they were."""

@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.evaluate_online import variety
@@ -28,7 +28,6 @@ def test_coverage_of_all_lists_is_the_number_of_movies() -> None:
         variety.coverage(shown, 3, 4)
 
 
-@settings(deadline=None)
 @given(MANY)
 def test_coverage_is_the_average_over_all_choices_of_lists(each) -> None:
     """Hurlbert's formula beside every choice of k lists."""
@@ -44,7 +43,6 @@ def test_coverage_of_a_million_lists_is_exact_enough() -> None:
     assert variety.coverage(np.array([1]), 1_000_000, 20) == pytest.approx(2e-5, rel=1e-3)
 
 
-@settings(deadline=None)
 @given(MANY)
 def test_diversity_is_the_average_over_all_pairs_of_lists(each) -> None:
     """1 - the movies that two lists share, over the average length."""

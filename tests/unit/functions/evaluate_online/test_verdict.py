@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -95,7 +95,6 @@ def test_a_canary_that_is_never_decided_grows_old(when_old: str):
     assert judge(evidence(halves(8_600, 8_000), age_seconds=WEEK + 1), rules).decision == "promote"
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 5_000), max_size=4), st.floats(0, 1e9))
 def test_without_users_nothing_is_promoted_or_rolled_back(stable_only: list[int], age_seconds: float):
     """No traffic, and no canary, are no verdict."""

@@ -33,7 +33,7 @@ def test_what_is_documented_is_what_happens(api, path, mode):
     """Every answer to anything that the document allows, or does not allow, is one that the document says."""
     operation = api[path]["get"]
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def ask(data):
         case = data.draw(operation.as_strategy(generation_mode=mode))

@@ -148,7 +148,7 @@ class Faulty:
 
 
 @given(st.lists(st.sampled_from(["none", "none", "refused", "silent", "lost"]), max_size=40))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_store_that_answers_badly_makes_nothing_happen_twice(faults: list[str]) -> None:
     """An event whose handling failed comes again, as the source promises."""
     world, store = World.new(canary_step_seconds="1"), Faults(faults)
@@ -203,7 +203,7 @@ class Turns:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_two_copies_may_act_at_once_in_any_order(data: st.DataObject) -> None:
     """Both get every event; each step is taken once, and no traffic that there ever was is of a state that had passed.
 
@@ -228,7 +228,7 @@ def test_two_copies_may_act_at_once_in_any_order(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_events_of_different_steps_may_race(data: st.DataObject) -> None:
     """A step on and a step back at once: whichever is stored first, in the end who was refused has no user."""
     world, turns = World.new(canary_step_seconds="1"), Turns()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.serving import patches
@@ -147,7 +147,6 @@ LETTERS = st.sampled_from("abcde")
 TRAFFIC = st.lists(LETTERS, min_size=1, max_size=ROOM, unique=True)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(TRAFFIC, st.lists(st.sampled_from([READY, STARTS, FATAL]), min_size=6, max_size=6)), max_size=30)
 )
