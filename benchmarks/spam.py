@@ -1,6 +1,6 @@
 """Fake profiles that push a movie: how many users see it by a model that learnt of them, and whether it is stopped."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from shared.records import to_table
 from shared.rows import Place
 
 SHARES = (0.01, 0.03, 0.05)
-N_RATINGS, N_ASKED = 50_000, 1_000
+N_RATINGS, N_LATER, N_ASKED = 50_000, 10_000, 1_000
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+ATTACK = NOW - timedelta(days=1)
 LIMIT = LEAST_AUDIENCE * LEVELS["audience of one movie"]
 
 
@@ -29,9 +30,10 @@ def run() -> list[Result]:
     """Attack with 1, 3 and 5 % fake profiles, each on the same past; the movie pushed is the least popular."""
     people = Population(7, numbered(1_000), 6_000)
     movie = people.movies[int(people.popularity.argmin())]
-    past = history(Crowd(people), N_RATINGS, NOW)
-    honest = audience(trained(past), movie)
-    return [attacked(share, movie, past + spam(people, movie, share, NOW), honest) for share in SHARES]
+    crowd = Crowd(people)
+    before, after = history(crowd, N_RATINGS, ATTACK), history(crowd, N_LATER, NOW, days=1)
+    honest = audience(trained(before + after), movie)
+    return [attacked(share, movie, before + spam(people, movie, share, ATTACK) + after, honest) for share in SHARES]
 
 
 def attacked(share: float, movie: str, lines: list[bytes], honest: float) -> Result:
@@ -40,7 +42,7 @@ def attacked(share: float, movie: str, lines: list[bytes], honest: float) -> Res
     is_stopped = shown > LIMIT
     claim = f"{share:.0%} fake profiles push a movie: no more users see it than this, or a guardrail stops the model"
     details = {"shown to, without attack": honest, "stopped by the guardrail": is_stopped}
-    return Result(claim, shown, LIMIT, "of users", 1.0 if is_stopped else LIMIT / max(shown, 1e-9), 1, details)
+    return Result(claim, shown, LIMIT, "of users", 1.0 if is_stopped else LIMIT / max(shown, 1 / N_ASKED), 1, details)
 
 
 def trained(lines: list[bytes]) -> FactorModel:
