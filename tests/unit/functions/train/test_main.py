@@ -1,11 +1,13 @@
 import dataclasses
+from functools import partial
 
 import pytest
 import yaml
 
 from functions.train import core
 from functions.train.main import handle
-from shared import forgotten, keys
+from shared import erasure, forgotten, keys
+from shared.artifacts import rewrite
 from shared.errors import BadEvent, Conflict, Corrupt, NotFound
 from shared.events import ALGORITHMS, MatrixBuilt, ModelTrained
 from shared.model import FactorModel
@@ -167,3 +169,22 @@ def test_a_model_begun_before_somebody_asked_to_be_forgotten_is_not_stored(deps,
     assert (deps.objects.keys("models/"), deps.publisher.events) == ([], [])
     handle(EVENT, deps)
     assert len(deps.publisher.events) == 2
+
+
+@pytest.mark.parametrize("users", ["1", "12"])
+def test_a_model_made_while_somebody_is_erased_does_not_hold_them(deps, users, monkeypatch):
+    """They were on the list when it began, read the matrix that still held them, and was done after all was erased."""
+    for user in users:
+        forgotten.remember(deps.objects, user)
+    make = deps.manifest
+
+    def erase(self, **facts):
+        for user in users:
+            rewrite(deps.objects, keys.matrix(SPLIT.matrix_id), partial(erasure.matrix_without, "", user_id=user))
+        return make(**facts)
+
+    monkeypatch.setattr(type(deps), "manifest", erase)
+    handle(EVENT, deps)
+    for event in deps.publisher.events:
+        artifact = deps.artifacts.get(keys.model(event.algorithm, event.model_version))
+        assert FactorModel.from_files(artifact.files).users == [each for each in SPLIT.train.users if each not in users]
