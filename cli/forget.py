@@ -206,7 +206,7 @@ class Eraser:
             except NotFound:  # folded or vacuumed in the meantime
                 return _NOTHING
             except Conflict:
-                return Counter(["objects that somebody else wrote at the time"])
+                return Counter(["not erased but tried again: objects that somebody else wrote meanwhile"])
             except Corrupt as error:
                 self.trouble[name] = str(error)
                 return _NOTHING
