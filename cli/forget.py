@@ -1,7 +1,7 @@
 """Erase one user from the bucket, wherever they are, and prove it. docs/decisions/0011 says why it is done so.
 
 The order is what makes it safe beside everything that goes on: first the list, so that nothing of theirs comes in, and
-nothing is finished that was begun before; then what has landed, the lake, models and matrices, again until a pass finds
+nothing is finished that may hold them; then what has landed, the lake, models and matrices, again until a pass finds
 nothing. Each pass puts a fence into the lake's log, on which a compaction fails that had read the bytes of before.
 Every step finds what is left of its work, so a run that was cut short is completed by the next.
 """
@@ -206,7 +206,7 @@ class Eraser:
             except NotFound:  # folded or vacuumed in the meantime
                 return _NOTHING
             except Conflict:
-                return Counter(["objects that somebody else wrote at the time"])
+                return Counter(["not erased but tried again: objects that somebody else wrote meanwhile"])
             except Corrupt as error:
                 self.trouble[name] = str(error)
                 return _NOTHING

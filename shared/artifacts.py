@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared import failpoints
-from shared.errors import Conflict, Corrupt, NotFound
+from shared.errors import Conflict, Corrupt, NotFound, NotReady
 from shared.ports import ObjectStore, WriteOnceStore
 
 MANIFEST: Final = "manifest.json"
@@ -106,7 +106,10 @@ class ArtifactStore:
             raise Corrupt(f"{prefix}/{MANIFEST}: {error.error_count()} fields are not a manifest's") from None
 
     def get(self, prefix: str, only: Collection[str] | None = None) -> Artifact:
-        """Return the artifact with every file checked, or with those alone. Raises: NotFound, Corrupt, NotReady."""
+        """Return the artifact with every file checked, or with those alone.
+
+        Raises: NotFound; Corrupt; NotReady, also while the artifact is rewritten, see `rewrite`.
+        """
         manifest = self.manifest(prefix)
         names = manifest.files if only is None else only
         return Artifact(manifest, {name: self._checked(prefix, name, manifest) for name in names})
@@ -121,8 +124,18 @@ class ArtifactStore:
         data = self.objects.get(f"{prefix}/{name}").data
         facts = manifest.files[name]
         if len(data) != facts.size or _sha256(data) != facts.sha256:
+            if self._is_rewritten(prefix, manifest):
+                raise NotReady(f"{prefix} is being rewritten")
             raise Corrupt(f"{prefix}/{name}: not the bytes that the manifest vouches for")
         return data
+
+    def _is_rewritten(self, prefix: str, manifest: Manifest) -> bool:
+        """Say whether a rewrite is under way, or has ended since the manifest was read."""
+        try:
+            self.objects.get(f"{prefix}/{_NEXT}/{MANIFEST}")
+        except NotFound:
+            return self.manifest(prefix) != manifest
+        return True
 
 
 def rewrite(objects: ObjectStore, prefix: str, change: Callable[[Mapping[str, bytes]], Mapping[str, bytes]]) -> bool:
@@ -130,7 +143,7 @@ def rewrite(objects: ObjectStore, prefix: str, change: Callable[[Mapping[str, by
 
     Artifacts never change but for this: somebody who asked to be forgotten is taken out (docs/decisions/0011). The name
     stays, the manifest counts it. New files and then their manifest are stored in `next/`, and from there put in place:
-    a rewrite that was cut short is finished by the next one. In between, readers find the artifact Corrupt.
+    a rewrite that was cut short is finished by the next one. In between, readers find it NotReady.
     Raises: NotFound, Corrupt, NotReady.
     """
     finished = _put_in_place(objects, prefix)

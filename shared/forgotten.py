@@ -6,7 +6,7 @@ ids out of sight; who has the bucket and patience can still try all ids, as what
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -28,15 +28,18 @@ class Forgotten:
 
     def holds(self, row: Row) -> bool:
         """Say whether a row is of somebody on the list, as far as can be told."""
+        return bool(self.among([owner(row.user_id, row.raw)]))
+
+    def among(self, user_ids: Iterable[str | None]) -> set[str]:
+        """Return those on the list."""
         if not self.digests:
-            return False
-        user_id = owner(row)
-        return user_id is not None and digest(self.salt, user_id) in self.digests
+            return set()
+        return {each for each in set(user_ids) if each is not None and digest(self.salt, each) in self.digests}
 
 
-def owner(row: Row) -> str | None:
+def owner(user_id: str | None, raw: bytes | None) -> str | None:
     """Return whose row it is, also of a quarantined one if its bytes say it."""
-    return row.user_id or (lines.owner(row.raw) if row.raw else None)
+    return user_id or (lines.owner(raw) if raw else None)
 
 
 def digest(salt: bytes, user_id: str) -> str:
@@ -65,9 +68,13 @@ def listed(objects: ObjectStore) -> Sequence[str]:
     return [name for name in objects.keys(keys.FORGOTTEN) if name != keys.SALT]
 
 
-def refuse_if_grown(objects: ObjectStore, before: Sequence[str]) -> None:
-    """Raise Conflict if somebody was put on the list since: what was read meanwhile may be theirs, so do it again."""
-    if set(listed(objects)) - set(before):
+def refuse_if_grown(objects: ObjectStore, left_out: Forgotten) -> None:
+    """Raise Conflict if somebody is on the list who was not left out: what was made may hold them, so do it again.
+
+    Whoever makes something of rows reads the list first, leaves out who is on it, and asks this right before storing.
+    That is complete whatever an erasure does meanwhile: what is stored holds nobody who was on the list by then.
+    """
+    if not read(objects).digests <= left_out.digests:
         raise Conflict("somebody asked to be forgotten while this was made")
 
 

@@ -1,6 +1,7 @@
 """Build the rating matrix: `marquee.lake.folded` or a tick in, `marquee.matrix.built` out once enough is new."""
 
 from functions.build_matrix import core, gather
+from functions.build_matrix.leave_out import without
 from functions.build_matrix.standing import Standing
 from shared import bootstrap, forgotten, keys
 from shared.adapters.entrypoint import event_app, target
@@ -20,10 +21,12 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         settings.matrix_max_age_hours,
     ):
         return
-    asked = forgotten.listed(deps.objects)
+    left_out = forgotten.read(deps.objects)
     lake_version = deps.lake.version()
     ratings = gather.ratings(deps.lake.scan("rating", gather.COLUMNS, lake_version))
     watches = gather.watches(deps.lake.scan("watch", gather.WATCH_COLUMNS, lake_version))
+    theirs = left_out.among({*ratings.users, *watches.users})
+    ratings, watches = without(ratings, theirs), without(watches, theirs)
     split, files = core.files(ratings, settings.validation_fraction, watches)
     statistics = core.statistics(ratings)
     manifest = deps.manifest(
@@ -38,7 +41,7 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
             "drift": core.drift(standing.statistics if standing else None, statistics),
         },
     )
-    forgotten.refuse_if_grown(deps.objects, asked)
+    forgotten.refuse_if_grown(deps.objects, left_out)
     deps.artifacts.put(keys.matrix(split.matrix_id), files, manifest)
     built = MatrixBuilt(split.matrix_id, lake_version, split.train.n_ratings)
     deps.publisher.publish(built)

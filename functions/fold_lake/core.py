@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from shared import keys
+from shared import forgotten, keys
 from shared.errors import Corrupt
+from shared.forgotten import Forgotten
 from shared.ports import DataFile, Partition
 from shared.records import SCHEMA, once_each
 from shared.rows import Kind
@@ -65,6 +66,15 @@ def _impossible(table: pa.Table) -> Iterator[tuple[str, pa.ChunkedArray]]:
 def combine(tables: Sequence[pa.Table]) -> pa.Table:
     """Return the rows of several landed objects, each record once."""
     return once_each(pa.concat_tables(tables, promote_options="none") if tables else SCHEMA.empty_table())
+
+
+def without(rows: pa.Table, left_out: Forgotten) -> pa.Table:
+    """Return rows of the lake's columns without those of who is on the list, as far as can be told."""
+    if not left_out.digests:
+        return rows
+    owners = [*map(forgotten.owner, rows["user_id"].to_pylist(), rows["raw"].to_pylist())]
+    theirs = left_out.among(owners)
+    return rows.filter(pa.array([each not in theirs for each in owners], pa.bool_()))
 
 
 def expired(

@@ -4,7 +4,6 @@ Exactly once: a commit carries its number and the names of the objects in it. Wh
 any death, first deletes what the last commit names, so nothing is folded twice and nothing stays behind.
 """
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -15,6 +14,7 @@ from shared import bootstrap, failpoints, forgotten, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.errors import Corrupt, NotFound
 from shared.events import EventsLanded, LakeFolded, Tick
+from shared.forgotten import Forgotten
 from shared.ports import Fold
 
 _READERS = 8
@@ -22,33 +22,35 @@ _READERS = 8
 
 def handle(event: EventsLanded | Tick, deps: bootstrap.Deps) -> None:
     """Fold every landed object, compact when it is time, say where the lake stands; on a tick, let the old go."""
-    asked = forgotten.listed(deps.objects)
+    left_out = forgotten.read(deps.objects)
     last = deps.lake.last_fold()
     landed = deps.objects.keys(keys.LANDING)
     folded = set(last.keys).intersection(landed)  # left by a fold that died between its commit and its delete
     deps.objects.delete(folded)
     for batch in core.batches([key for key in landed if key not in folded], deps.settings.fold_max_objects):
         last = Fold(last.number + 1, batch)
-        fold(last, asked, deps)
+        fold(last, left_out, deps)
     if isinstance(event, Tick):
         expire(deps)
 
 
-def fold(fold: Fold, asked: Sequence[str], deps: bootstrap.Deps) -> None:
-    """Commit one batch, delete it, publish it.
+def fold(fold: Fold, left_out: Forgotten, deps: bootstrap.Deps) -> None:
+    """Commit one batch without the rows of who asked to be forgotten, delete it, publish it.
 
-    Raises: Conflict if since `asked` was read somebody else asked to be forgotten, who may be in it.
+    Raises: Conflict if somebody asked who is not left out.
     """
     with ThreadPoolExecutor(_READERS) as pool:
         tables = list(pool.map(lambda key: read(key, deps), fold.keys))
-    rows = core.combine([table for table in tables if table is not None])
+    found = core.combine([table for table in tables if table is not None])
+    rows = core.without(found, left_out)
     failpoints.reach("fold_lake.before_commit")
-    forgotten.refuse_if_grown(deps.objects, asked)
+    forgotten.refuse_if_grown(deps.objects, left_out)
     version = deps.lake.fold(rows, fold)
     failpoints.reach("fold_lake.after_commit")
     deps.objects.delete(fold.keys)
     failpoints.reach("fold_lake.after_delete")
     telemetry.FOLDED.inc(len(rows))
+    telemetry.FORGOTTEN.inc(len(found) - len(rows))
     telemetry.LAKE_VERSION.set(version)
     deps.publisher.publish(LakeFolded(version, len(rows)))
     if fold.number % deps.settings.compact_every_folds == 0:

@@ -1,7 +1,6 @@
 """Train: `marquee.matrix.built` in, one `marquee.model.trained` out for each algorithm."""
 
 import multiprocessing
-from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from functions.train import core, timed
@@ -12,6 +11,7 @@ from shared.adapters.processes import die_with_parent
 from shared.artifacts import Artifact, Manifest, libraries
 from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained
+from shared.forgotten import Forgotten
 from shared.matrix import Split
 from shared.model import FactorModel
 from shared.settings import cores
@@ -19,7 +19,7 @@ from shared.settings import cores
 
 def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
     """Fit each algorithm to the matrix, unless that model is stored already; store it; say so."""
-    asked = forgotten.listed(deps.objects)
+    left_out = forgotten.read(deps.objects)
     chosen = {**core.DEFAULTS, **core.parameters(read_yaml(deps.settings.params_file))}
     loaded: tuple[Split, Manifest] | None = None
     for algorithm in ALGORITHMS:
@@ -32,15 +32,18 @@ def handle(event: MatrixBuilt, deps: bootstrap.Deps) -> None:
         )
         version = core.model_version(event.matrix_id, order, libraries(), base.manifest.id if base else None)
         if not stored(algorithm, version, deps):
-            loaded = loaded or load(event.matrix_id, deps)
-            train(version, order, base, *loaded, asked, deps)
+            loaded = loaded or load(event.matrix_id, left_out, deps)
+            train(version, order, base, *loaded, left_out, deps)
         deps.publisher.publish(ModelTrained(algorithm, version, event.matrix_id))
 
 
-def load(matrix_id: str, deps: bootstrap.Deps) -> tuple[Split, Manifest]:
-    """Return a matrix, every file checked, and its story."""
+def load(matrix_id: str, left_out: Forgotten, deps: bootstrap.Deps) -> tuple[Split, Manifest]:
+    """Return a matrix, every file checked, without who asked to be forgotten, and its story."""
     artifact = deps.artifacts.get(keys.matrix(matrix_id))
-    return Split.from_files(matrix_id, artifact.files), artifact.manifest
+    split = Split.from_files(matrix_id, artifact.files)
+    for user_id in left_out.among(split.train.users):
+        split = split.without(user_id)
+    return split, artifact.manifest
 
 
 def predecessor(event: MatrixBuilt, algorithm: Algorithm, n_factors: int, deps: bootstrap.Deps) -> Artifact | None:
@@ -73,12 +76,12 @@ def train(
     base: Artifact | None,
     split: Split,
     matrix: Manifest,
-    asked: Sequence[str],
+    left_out: Forgotten,
     deps: bootstrap.Deps,
 ) -> None:
     """Fit one model in a process of its own, so that this one stays alive to its probes, and store it.
 
-    Raises: Conflict if since `asked` was read somebody else asked to be forgotten, who may be in it.
+    Raises: Conflict if somebody asked to be forgotten who is not left out.
     """
     warm = FactorModel.from_files(base.files) if base else None
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
@@ -95,7 +98,7 @@ def train(
         parameters=order.as_dict(),
         metrics={"fit_seconds": round(seconds, 4), "n_ratings": split.train.n_ratings},
     )
-    forgotten.refuse_if_grown(deps.objects, asked)
+    forgotten.refuse_if_grown(deps.objects, left_out)
     deps.artifacts.put(keys.model(order.algorithm, version), model.to_files(), manifest)
     telemetry.FIT_SECONDS.labels(order.algorithm).set(seconds)
     deps.log.info(

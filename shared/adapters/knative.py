@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_type, stop_after_attempt
 
 from shared import shares as rules
 from shared.adapters.kubernetes import Api
@@ -86,12 +86,13 @@ class KnativeServices:
             found = self.api.get(GROUP, "services", service)
             with _readable(f"Service {service}"):
                 if _version(found) != version:
-                    raise Conflict(f"{service} was changed: it is at {_version(found)}, and {version} was seen")
+                    raise _Passed(f"{service} was changed: it is at {_version(found)}, and {version} was seen")
                 metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
                 spec = {**more(found["spec"]), "traffic": traffic}
             self.api.patch(GROUP, "services", service, {"metadata": metadata, "spec": spec})
 
-        Retrying(retry=retry_if_exception_type(Conflict), stop=stop_after_attempt(_ATTEMPTS), reraise=True)(attempt)
+        may_pass = retry_if_exception_type(Conflict) & retry_if_not_exception_type(_Passed)
+        Retrying(retry=may_pass, stop=stop_after_attempt(_ATTEMPTS), reraise=True)(attempt)
 
     def _revision(self, name: str) -> Object | None:
         try:
@@ -109,6 +110,10 @@ class KnativeServices:
                 if each["type"] == "Ready":
                     return _READY[each["status"]], each.get("message") or each.get("reason", "")
         return None, "nothing is known of it yet"
+
+
+class _Passed(Conflict):
+    """The generation that was seen is over; no other attempt brings it back."""
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from shared.errors import NotFound
 
 _PAUSE_SECONDS: Final = 0.5
 _PROBE_SECONDS: Final = 1
+_LOOK_SECONDS: Final = 1
 
 log = structlog.get_logger()
 
@@ -34,6 +35,7 @@ class Controller:
     clock: Callable[[], float] = time.time
     _turn: Lock = field(default_factory=Lock)
     _is_routed: bool = False
+    _looked_at: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._services = state.load(self.machine, self.clock())
@@ -72,18 +74,23 @@ class Controller:
             time.sleep(_PAUSE_SECONDS)
 
     def reconcile(self) -> None:
-        """Take one step for each service that is not as wanted. Raises: NotReady."""
+        """Take a step for each service that is not as wanted; look at the others less often. Raises: NotReady."""
         if not self._is_routed:  # the process before may have died between telling Envoy and keeping it
             with self._turn:
                 self._route()
             self._is_routed = True
         for name, service in list(self._services.items()):
-            if is_settled(service):
+            rests, now = is_settled(service), self.clock()
+            if rests and now - self._looked_at.get(name, 0.0) < _LOOK_SECONDS:
                 continue
+            self._looked_at[name] = now
             seen = self._look(service)
             with self._turn:
-                if self._services[name] is service:  # else it was changed meanwhile, and is looked at again
-                    self._step(service, step(service, seen, self.clock()))
+                if self._services[name] is not service:  # it was changed meanwhile, and is looked at again
+                    continue
+                after = step(service, seen, self.clock())
+                if not rests or after is not service:
+                    self._step(service, after)
 
     def _step(self, before: Service, after: Service) -> None:
         if after.routed != before.routed:
@@ -104,7 +111,7 @@ class Controller:
         log.info("service_changed", service=service.name, version=service.version, routed=service.routed, phases=phases)
 
     def _look(self, service: Service) -> dict[int, Seen]:
-        """Ask the supervisor about the processes of a service, and those that are not ready yet themselves."""
+        """Ask the supervisor about the processes of a service, and those that shall answer themselves."""
         states = Supervisord(self.machine).states()
         return {
             number: Seen(states[name], *self._probe(name, each))
@@ -114,7 +121,7 @@ class Controller:
         }
 
     def _probe(self, process: str, revision: Revision) -> tuple[bool, str]:
-        if revision.phase != "running" or revision.ready:
+        if revision.phase != "running":
             return bool(revision.ready), ""
         try:
             with urllib.request.urlopen(f"{self.machine.url(process)}/health/readiness", timeout=_PROBE_SECONDS):

@@ -8,6 +8,9 @@ from infra.local.serving.state import PROCESSES, ROOM, Revision, Service
 READY_SECONDS: Final = 60
 """How long a revision may take to be ready before it counts as failed; it goes on trying."""
 
+SILENT_SECONDS: Final = 5
+"""How long none of the processes of a ready revision may answer before nobody knows whether it is ready."""
+
 DRAIN_SECONDS: Final = 3
 """How long the processes of a revision without traffic stay, for requests that are under way."""
 
@@ -39,7 +42,7 @@ def step(service: Service, seen: Mapping[int, Seen], now: float) -> Service:
 
 
 def is_settled(service: Service) -> bool:
-    """Say whether nothing is left to do or to see: what has traffic is ready, and the rest rests."""
+    """Say whether nothing is left to do: what has traffic is ready, as far as is known, and the rest rests."""
 
     def rests(revision: Revision) -> bool:
         if revision.name in service.named:
@@ -53,8 +56,11 @@ def _look(revision: Revision, named: bool, seen: Mapping[int, Seen], now: float)
     match revision.phase:
         case "running" if not named:
             return _in_phase(revision, "draining", now)
-        case "running" if not revision.ready:
-            ready, reason = _readiness([seen.get(number) for number in revision.processes], now - revision.since)
+        case "running":
+            processes = [seen.get(number) for number in revision.processes]
+            if revision.ready or revision.silent_since is not None:
+                return _listened_to(revision, processes, now)
+            ready, reason = _readiness(processes, now - revision.since)
             return revision.model_copy(update={"ready": ready, "reason": reason})
         case "draining" if named:
             return _in_phase(revision, "running", now)
@@ -70,10 +76,26 @@ def _readiness(processes: Sequence[Seen | None], seconds: float) -> tuple[bool |
     found = [each for each in processes if each is not None]
     if len(found) == len(processes) and all(each.ready for each in found):
         return True, ""
-    reasons = "; ".join(sorted({each.reason for each in found if not each.ready})) or "its processes start"
+    reasons = _reasons(found) or "its processes start"
     if any(each.state == "FATAL" for each in found):
         return False, reasons
     return (False, f"not ready within {READY_SECONDS} s: {reasons}") if seconds > READY_SECONDS else (None, reasons)
+
+
+def _listened_to(revision: Revision, processes: Sequence[Seen | None], now: float) -> Revision:
+    """Return a revision that was ready: it is, while one of its processes answers. Its traffic stays in any case."""
+    found = [each for each in processes if each is not None]
+    if any(each.ready for each in found):
+        return revision.model_copy(update={"ready": True, "silent_since": None, "reason": ""})
+    since = now if revision.silent_since is None else revision.silent_since
+    if now - since < SILENT_SECONDS:
+        return revision.model_copy(update={"silent_since": since})
+    reason = f"it does not answer: {_reasons(found) or 'its processes are not there'}"
+    return revision.model_copy(update={"ready": None, "silent_since": since, "reason": reason})
+
+
+def _reasons(found: Sequence[Seen]) -> str:
+    return "; ".join(sorted({each.reason for each in found if not each.ready}))
 
 
 def _place(revisions: Sequence[Revision], named: set[str], now: float) -> list[Revision]:
@@ -93,4 +115,4 @@ def _place(revisions: Sequence[Revision], named: set[str], now: float) -> list[R
 
 
 def _in_phase(revision: Revision, phase: str, now: float, **more: object) -> Revision:
-    return revision.model_copy(update={"phase": phase, "since": now, **more})
+    return revision.model_copy(update={"phase": phase, "since": now, "silent_since": None, **more})

@@ -39,8 +39,9 @@ class Template(Record):
 class Revision(Record):
     """A revision of a service. Its processes have numbers among its service's, from 1; while it is idle it has none.
 
-    `since` is when its phase began, in seconds since 1970. `ready` once was true of all its processes, or is false if
-    that takes too long, or is not known yet, `reason` says why.
+    `since` is when its phase began, in seconds since 1970. `ready` becomes true once all its processes are, false if
+    that takes too long, and is not known before, nor when none of them has answered from `silent_since` on for a while;
+    `reason` says why.
     """
 
     template: Template
@@ -48,6 +49,7 @@ class Revision(Record):
     since: float = 0.0
     processes: tuple[int, ...] = ()
     ready: bool | None = None
+    silent_since: float | None = None
     reason: str = "no traffic names it"
 
     @property

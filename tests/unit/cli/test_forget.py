@@ -99,7 +99,7 @@ def gone(deps: Deps) -> None:
     stored = deps.artifacts.get(keys.model("svd", "v1"))
     matrix = deps.artifacts.get(MATRIX)
     assert (stored.manifest.erased, matrix.manifest.erased) == (1, 1)
-    serving = scoring.load(stored, matrix.manifest, matrix.files[HISTORY])
+    serving = scoring.load(stored, matrix.manifest, matrix.files[HISTORY], "svd", "v1")
     assert scoring.known(serving, USER, NOTHING) is None
     assert scoring.known(serving, "1", NOTHING) is not None
     assert deps.objects.keys("models/svd/unfinished/") == []

@@ -2,7 +2,7 @@ import pytest
 
 from shared import failpoints
 from shared.artifacts import ArtifactStore, Manifest, dumps, rewrite
-from shared.errors import Conflict, Corrupt, NotFound
+from shared.errors import Conflict, Corrupt, NotFound, NotReady
 from tests.fakes import MemoryStore
 
 MANIFEST = Manifest(kind="model", id="v1", created_at="2026-11-23T12:00:00+00:00")
@@ -120,6 +120,36 @@ def test_a_rewrite_that_was_cut_short_is_finished_by_the_next(place: str, monkey
     found = ArtifactStore(store).get("m")
     assert (found.files, found.manifest.erased) == ({"a": b"X", "b": b"Y"}, 1)
     assert sorted(store.objects) == ["m/a", "m/b", "m/manifest.json"]
+
+
+def test_who_reads_in_the_middle_of_a_rewrite_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is damaged, and an event about the artifact must not go to the dead letters; in the end it is whole."""
+    store = MemoryStore()
+    artifacts = ArtifactStore(store)
+    artifacts.put("m", {"a": b"x", "b": b"y"}, MANIFEST)
+    states: list[str] = []
+
+    def read(place: str) -> None:
+        try:
+            states.append("".join(sorted(data.decode() for data in artifacts.get("m").files.values())))
+        except NotReady:
+            states.append("NotReady")
+
+    monkeypatch.setattr(failpoints, "reach", read)
+    rewrite(store, "m", upper)
+    assert states == ["xy", "xy", "NotReady", "NotReady", "XY"]
+
+
+def test_who_has_read_the_manifest_of_before_is_told_to_come_again() -> None:
+    """The rewrite began and ended between the manifest and the files."""
+    store = MemoryStore()
+    artifacts = ArtifactStore(store)
+    before = artifacts.put("m", {"a": b"x"}, MANIFEST)
+    rewrite(store, "m", upper)
+    manifests = iter([before, artifacts.manifest("m")])
+    late = type("Late", (ArtifactStore,), {"manifest": lambda *_: next(manifests)})(store)
+    with pytest.raises(NotReady):
+        late.get("m")
 
 
 def test_a_damaged_artifact_is_not_rewritten() -> None:

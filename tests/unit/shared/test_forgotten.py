@@ -59,10 +59,10 @@ def test_of_two_who_make_the_salt_the_first_wins() -> None:
 
 
 def test_what_was_begun_before_somebody_asked_is_not_finished() -> None:
-    """It may hold what is theirs; who had asked already is no hindrance."""
+    """It may hold what is theirs; who had asked already was left out, and is no hindrance."""
     store = MemoryStore()
     forgotten.remember(store, "1")
-    before = forgotten.listed(store)
+    before = forgotten.read(store)
     forgotten.refuse_if_grown(store, before)
     forgotten.remember(store, "2")
     with pytest.raises(Conflict):

@@ -8,6 +8,7 @@ from functions.build_matrix.main import handle
 from shared import forgotten, keys
 from shared.errors import Conflict, Corrupt, NotReady
 from shared.events import LakeFolded, MatrixBuilt, Tick
+from shared.history import HISTORY, History
 from shared.matrix import Split
 from shared.ports import Fold
 from shared.records import to_table
@@ -156,3 +157,18 @@ def test_a_matrix_begun_before_somebody_asked_to_be_forgotten_is_not_stored(deps
     assert (deps.objects.keys("matrices/"), deps.publisher.events) == ([], [])
     handle(Tick(), deps)
     assert len(deps.publisher.events) == 1
+
+
+def test_a_matrix_made_while_somebody_is_erased_does_not_hold_them(deps):
+    """They were on the list when it began, and the lake still held what they rated and watched."""
+    put_ratings(deps.lake, table(checkerboard(6)))
+    watches = [
+        Row("watch", "movielog", 0, 100 + n, 5, time=5, user_id=user, movie_id="m9") for n, user in enumerate("17")
+    ]
+    deps.lake.fold(to_table(watches), Fold(2, []))
+    forgotten.remember(deps.objects, "1")
+    handle(Tick(), deps)
+    (built,) = deps.publisher.events
+    files = deps.artifacts.get(keys.matrix(built.matrix_id)).files
+    assert Split.from_files(built.matrix_id, files).train.users == ["2", "3", "4", "5", "6"]
+    assert History.from_bytes(files[HISTORY]).users == ["2", "3", "4", "5", "6", "7"]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,19 @@ def test_what_was_read_before_somebody_asked_to_be_forgotten_is_read_again(
     assert folded(deps) == []
     handle(Tick(), deps)
     assert folded(deps) == [1]
+
+
+def test_rows_of_who_asked_to_be_forgotten_do_not_reach_the_lake(deps: Deps) -> None:
+    """They had landed and an erasure has not come to them yet: they are gone from landing, the other is folded."""
+    theirs = Row("account", "movielog", 0, 1, 1_764_000_000_000_000, user_id="15")
+    line = replace(theirs, kind="quarantine", offset=2, user_id=None, raw=b"2026-11-20T10:00:00,15,GET /rate/m1=99")
+    other = replace(theirs, offset=3, user_id="151")
+    deps.objects.put(*landing_object([theirs, line, other]))
+    forgotten.remember(deps.objects, "15")
+    handle(Tick(), deps)
+    assert folded(deps) == [3]
+    assert deps.lake.counts() == {"account": 1}
+    assert deps.objects.keys("landing/") == []
 
 
 def test_through_the_framework(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,15 @@
 import dataclasses
+from functools import partial
 
 import pytest
 import yaml
 
 from functions.train import core
 from functions.train.main import handle
-from shared import forgotten, keys
+from shared import erasure, failpoints, forgotten, keys
+from shared.artifacts import rewrite
 from shared.errors import BadEvent, Conflict, Corrupt, NotFound
-from shared.events import ALGORITHMS, MatrixBuilt, ModelTrained
+from shared.events import ALGORITHMS, MatrixBuilt, ModelTrained, encode
 from shared.model import FactorModel
 from tests import entry, fakes
 from tests.ratings import checkerboard, split_of
@@ -152,6 +154,22 @@ def test_an_event_that_is_none_goes_to_the_dead_letters(deps, monkeypatch):
         assert http.post("/", headers=headers, content=b'{"matrix_id": 7}').status_code == 400
 
 
+def test_an_event_about_a_matrix_that_is_rewritten_comes_again(deps, monkeypatch):
+    """503, not 400: it must not go to the dead letters because somebody is erased at that moment."""
+    headers = {"ce-id": "1", "ce-source": "/t", "ce-type": "marquee.matrix.built", "ce-specversion": "1.0"}
+    answers = []
+
+    def ask(place):
+        if place == "rewrite.in_place":
+            answers.append(http.post("/", headers=headers, content=encode(EVENT)).status_code)
+
+    with entry.client("train", deps, monkeypatch) as http:
+        monkeypatch.setattr(failpoints, "reach", ask)
+        rewrite(deps.objects, keys.matrix(SPLIT.matrix_id), partial(erasure.matrix_without, "", user_id="1"))
+    assert set(answers[:-1]) == {503}
+    assert answers[-1] == 204
+
+
 def test_a_model_begun_before_somebody_asked_to_be_forgotten_is_not_stored(deps, monkeypatch):
     """They may be in it; the source comes again, and then it is."""
     make = deps.manifest
@@ -167,3 +185,22 @@ def test_a_model_begun_before_somebody_asked_to_be_forgotten_is_not_stored(deps,
     assert (deps.objects.keys("models/"), deps.publisher.events) == ([], [])
     handle(EVENT, deps)
     assert len(deps.publisher.events) == 2
+
+
+@pytest.mark.parametrize("users", ["1", "12"])
+def test_a_model_made_while_somebody_is_erased_does_not_hold_them(deps, users, monkeypatch):
+    """They were on the list when it began, read the matrix that still held them, and was done after all was erased."""
+    for user in users:
+        forgotten.remember(deps.objects, user)
+    make = deps.manifest
+
+    def erase(self, **facts):
+        for user in users:
+            rewrite(deps.objects, keys.matrix(SPLIT.matrix_id), partial(erasure.matrix_without, "", user_id=user))
+        return make(**facts)
+
+    monkeypatch.setattr(type(deps), "manifest", erase)
+    handle(EVENT, deps)
+    for event in deps.publisher.events:
+        artifact = deps.artifacts.get(keys.model(event.algorithm, event.model_version))
+        assert FactorModel.from_files(artifact.files).users == [each for each in SPLIT.train.users if each not in users]

@@ -156,10 +156,10 @@ def test_a_shift_changes_traffic_alone(revisions: KnativeServices, pages: Pages)
 
 
 def test_who_decided_on_an_older_state_is_told(revisions: KnativeServices, pages: Pages) -> None:
-    """The spec has another generation than was seen: nothing is written."""
+    """The spec has another generation than was seen: nothing is written, and nothing asked again, for it stays so."""
     with pytest.raises(Conflict, match="at 7, and 6 was seen"):
         revisions.shift("s", [STABLE], "6")
-    assert pages.patches == []
+    assert ([path for path, _ in pages.asked], pages.patches) == ([SERVICE], [])
 
 
 def test_a_change_of_the_status_meanwhile_is_no_conflict(revisions: KnativeServices, pages: Pages) -> None:

@@ -111,6 +111,31 @@ def test_while_envoy_does_not_take_it_the_traffic_is_what_it_was(machine: Machin
     assert [share.revision for share in controller.service("score-svd").routed] == [NEXT]
 
 
+def test_a_ready_revision_is_looked_at_again_but_not_all_the_time(
+    machine: Machine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a second at most; when its processes are dead its condition says so, and its traffic stays."""
+    now = [100.0]
+    controller = Controller(machine, lambda: now[0])
+    reconcile(controller, 2)
+    looks: list[float] = []
+
+    def dead(*_: object) -> tuple[bool, str]:
+        looks.append(now[0])
+        return False, "no answer"
+
+    monkeypatch.setattr(Controller, "_probe", dead)
+    for _ in range(12):
+        now[0] += 0.25
+        controller.reconcile()
+    assert set(looks) == {101.0, 102.0, 103.0}
+    now[0] += 5
+    controller.reconcile()
+    found = controller.revision(FIRST)
+    assert (found.ready, found.reason) == (None, "it does not answer: no answer")
+    assert [share.revision for share in controller.service("score-svd").routed] == [FIRST]
+
+
 def test_who_starts_anew_begins_with_what_was_kept(machine: Machine, world: World) -> None:
     """Envoy may have been told something that was never kept: it is told again what was."""
     Controller(machine).change("score-svd", patch())

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.serving import patches
-from infra.local.serving.reconcile import DRAIN_SECONDS, READY_SECONDS, Seen, is_settled, step
+from infra.local.serving.reconcile import DRAIN_SECONDS, READY_SECONDS, SILENT_SECONDS, Seen, is_settled, step
 from infra.local.serving.state import PROCESSES, ROOM, Service, first
 from shared.errors import BadSettings
 from shared.ports import Share
@@ -141,6 +141,33 @@ def test_every_change_has_a_version_and_nothing_else_has() -> None:
     assert step(service, everybody(service, READY), 1e6) is service
     assert want(service, stable(FIRST)) is service
     assert step(want(service, stable(name("b")), template=name("b")), {}, 0).version == service.version + 2
+
+
+def test_a_revision_whose_processes_both_fall_silent_is_not_known_to_be_ready() -> None:
+    """After a while, for one may be started anew; its traffic stays, and it is ready again once one of them answers."""
+    service, silent = serving(), Seen("BACKOFF", False, "no answer")
+    for seen, at, is_ready in [
+        ({1: silent, 2: READY}, 0, True),
+        ({1: silent, 2: silent}, 10, True),
+        ({1: silent}, 9.9 + SILENT_SECONDS, True),
+        ({1: silent, 2: silent}, 10 + SILENT_SECONDS, None),
+        ({1: FATAL, 2: FATAL}, 11 + SILENT_SECONDS + READY_SECONDS, None),
+        ({1: silent, 2: READY}, 200, True),
+        ({}, 201, True),
+        ({}, 201 + SILENT_SECONDS, None),
+    ]:
+        service = step(service, seen, at)
+        assert (ready(service)[FIRST], service.routed) == (is_ready, (stable(FIRST),))
+        assert is_settled(service) is bool(is_ready)
+    assert service.revision(FIRST).reason == "it does not answer: its processes are not there"  # type: ignore[union-attr]
+
+
+def test_a_silence_that_ends_in_time_is_forgotten() -> None:
+    """The next one counts from its own beginning."""
+    service = serving()
+    for seen, at in [({}, 0), ({1: READY}, 4), ({}, 6), ({}, 5.9 + SILENT_SECONDS)]:
+        service = step(service, seen, at)
+        assert ready(service)[FIRST] is True
 
 
 LETTERS = st.sampled_from("abcde")
