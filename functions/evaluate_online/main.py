@@ -15,7 +15,7 @@ from functions.evaluate_online.arms import OneArm
 from functions.evaluate_online.behaviour import Behaviour
 from functions.evaluate_online.lists import SECOND_US
 from functions.evaluate_online.observe import Online, Report, observe
-from functions.evaluate_online.period import Period, last, on_trial
+from functions.evaluate_online.period import Period, compared, on_trial
 from functions.evaluate_online.sequence import difference
 from functions.evaluate_online.verdict import Evidence, judge
 from shared import bootstrap, failpoints, keys, telemetry
@@ -74,7 +74,7 @@ def evaluate(states: Mapping[Algorithm, State], version: int, online: Online) ->
     """Tell what there is to say of each service and of both, and decide about canaries."""
     deps, now = online.deps, online.deps.now_us()
     periods = {algorithm: online.period(state, now) for algorithm, state in states.items()}
-    both = last(states.values(), now, online.settle, online.length)
+    both = compared(states.values(), now, online.settle, online.length)
     spans = [*periods.values(), both]
     whole = Period(min(span.since for span in spans), max(span.until for span in spans))
     behaviour = observe(deps.lake, version, whole, online.window)
@@ -121,7 +121,10 @@ def service(
 
 
 def experiment(states: Mapping[Algorithm, State], behaviour: Behaviour, online: Online) -> Report | None:
-    """Return which of the two algorithms' stable models users prefer: SVD++ minus SVD; None if one has no model."""
+    """Return which of the two algorithms' stable models users prefer: SVD++ minus SVD; None if one has no model.
+
+    `preferred` holds, but for alpha, at all looks of the period that begins at `since`.
+    """
     if len(states) < len(ALGORITHMS):
         return None
     one, other = (

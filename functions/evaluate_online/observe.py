@@ -60,8 +60,8 @@ class Online:
     def period(self, state: State, now: int) -> Period:
         """Return what a service is looked at by: the first days of a canary, the last ones without."""
         if on_trial(state):
-            return first(state, self.settle, self.length)
-        return last([state], now, self.settle, self.length)
+            return first(state, now, self.settle, self.length)
+        return last(state, now, self.settle, self.length)
 
     def rules(self, percent: int) -> Rules:
         """Return the rules for a canary with so many of the users."""

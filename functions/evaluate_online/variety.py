@@ -59,7 +59,7 @@ def share_of(movies: Ints, lists: Lists) -> float | None:
 
 
 def crowding(canary: Lists, stable: Lists, least: float) -> tuple[int, float, float]:
-    """Return the movie whose audience grew most times over from stable to canary, and its shares of users, canary's first.
+    """Return the movie whose audience grew most times over on the canary, and its shares of users, canary's first.
 
     A share of stable's users below `least` is divided by as if it were that. -1 stands for no movie. Each user counts
     with their first list.

@@ -40,6 +40,11 @@ def plan(state: State, deployed: Deployed) -> Step | None:
     return None if is_so else Step(wanted)
 
 
+def is_routed(state: State, deployed: Deployed) -> bool:
+    """Say whether the router shares out the users as the state says, which needs a stable model."""
+    return state.stable is not None and _users(shares(state, deployed)) == _users(deployed.shares)
+
+
 def shares(state: State, deployed: Deployed) -> list[Share]:
     """Return how the users shall be shared out in the end.
 

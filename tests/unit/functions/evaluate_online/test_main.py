@@ -38,9 +38,8 @@ def deps(tmp_path: Path) -> Deps:
 
 def rollout(deps: Deps, percent: int = 50, service: str = "score-svd", **fields: Any) -> None:
     """A service has a stable model and a canary since the start."""
-    weighed = {"number": 1, "at": START - HOUR, "what": "canary", "model_version": "b", "percent": percent}
     canary = {"release": CANARY, "phase": "serving", "periods": [{"since": START - HOUR, "percent": percent}]}
-    state = {"stable": STABLE, "canary": canary, "log": [weighed | {"who": "r", "why": "w"}]} | fields
+    state = {"stable": STABLE, "canary": canary, "routed_at": START - HOUR} | fields
     deps.channels.update(service, lambda _: state)
 
 
@@ -196,10 +195,10 @@ def test_a_canary_that_is_held_or_paused_is_judged_all_the_same(deps: Deps, chan
     assert [event.verdict for event in events(deps)] == ["roll_back"]
 
 
-def test_lists_before_the_weights_moved_do_not_count(deps: Deps) -> None:
+@pytest.mark.parametrize("routed_at", [START + 1_000_000, None])
+def test_lists_before_the_router_followed_do_not_count(deps: Deps, routed_at: int | None) -> None:
     """They were dealt otherwise; so were those of the first seconds after."""
-    moved = {"number": 2, "at": START + 1_000_000, "what": "canary", "model_version": "b", "percent": 50}
-    rollout(deps, log=[moved | {"who": "r", "why": "w"}])
+    rollout(deps, routed_at=routed_at)
     fold(deps, BAD.rows)
     handle(Tick(), Online(deps))
     assert arms_of(deps)["svd:stable"]["lists"] == 0
@@ -354,15 +353,14 @@ def test_a_decision_that_cannot_be_read_is_told_of_and_never_replaced(deps: Deps
 
 def test_both_algorithms_are_compared(deps: Deps) -> None:
     """Users of SVD++ watch twice as often, which is seen; without either model there is nothing to compare."""
-    only = {"canary": None, "log": []}
-    rollout(deps, **only)
+    rollout(deps, canary=None)
     log = site(0.2, 0.8, n=600)
     named = {"svd:canary": "svdpp:stable"}
     fold(deps, [replace(row, arm=named.get(row.arm or "", row.arm)) for row in log.rows])
     handle(Tick(), Online(deps))
     report = json.loads(deps.objects.get(keys.online_report(1)).data)
     assert report["experiment"] is None
-    rollout(deps, service="score-svdpp", **only)
+    rollout(deps, service="score-svdpp", canary=None)
     fold(deps, [log.rows[0]])
     handle(Tick(), Online(deps))
     told = json.loads(deps.objects.get(keys.online_report(2)).data)["experiment"]
