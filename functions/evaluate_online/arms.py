@@ -20,7 +20,7 @@ SLOW_MS: Final = 500.0
 """An answer that takes longer is counted as slow: the site waits for 600 ms."""
 
 LEAST_AUDIENCE: Final = 0.1
-"""A movie that fewer users of stable are shown counts as if so many were when it is judged: rare ones may become common."""
+"""A movie that fewer users of stable are shown is judged as if so many were: rare ones may well become common."""
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,8 @@ def shares(state: State, deployed: Deployed) -> list[Share]:
     """
     canary = state.canary.release.revision if state.canary else None
     percent = state.canary.percent if state.canary else 0
-    routed = max(deployed.shares, key=lambda share: share.percent, default=None)
+    there = (share for share in deployed.shares if share.revision in deployed.ready)
+    routed = max(there, key=lambda share: share.percent, default=None)
     live = state.stable.revision if state.stable else routed.revision if routed else canary
     if live is None:
         return []

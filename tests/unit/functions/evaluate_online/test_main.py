@@ -2,6 +2,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,21 @@ def test_a_version_is_evaluated_once(deps: Deps) -> None:
     fold(deps, [BAD.rows[0]])
     handle(Tick(), online)
     assert [event.number for event in events(deps)] == [1, 2]
+
+
+def test_without_a_canary_users_are_looked_at_once_a_minute(deps: Deps) -> None:
+    """Nothing is decided, so nobody needs a report of every version of the lake; a canary needs each."""
+    rollout(deps, canary=None)
+    found = []
+    for second in (0, 30, 61):
+        fold(deps, BAD.rows[second : second + 1])
+        handle(Tick(), Online(replace(deps, now=lambda second=second: fakes.NOW + timedelta(seconds=second))))
+        found.append(len(deps.objects.keys("reports/online/")))
+    assert found == [1, 1, 2]
+    rollout(deps)
+    fold(deps, BAD.rows[:1])
+    handle(Tick(), Online(replace(deps, now=lambda: fakes.NOW + timedelta(seconds=62))))
+    assert [decision.number for decision in decisions(deps)] == [4]
 
 
 def test_a_day_that_is_delivered_again_changes_no_number(deps: Deps) -> None:
@@ -362,7 +378,7 @@ def test_both_algorithms_are_compared(deps: Deps) -> None:
     assert report["experiment"] is None
     rollout(deps, service="score-svdpp", canary=None)
     fold(deps, [log.rows[0]])
-    handle(Tick(), Online(deps))
+    handle(Tick(), Online(replace(deps, now=lambda: fakes.NOW + timedelta(minutes=1))))
     told = json.loads(deps.objects.get(keys.online_report(2)).data)["experiment"]
     assert (told["preferred"], told["of"], told["against"]) == ("svdpp:stable", "svdpp:stable", "svd:stable")
     assert told["estimate"] == pytest.approx(0.6, abs=0.1)
