@@ -11,7 +11,7 @@ from shared.errors import MarqueeError
 STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "burst", "matrix")
 TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier")
 SERVING: Final = ("score", "start", "chain", "strangers", "visits")
-CANARIES: Final = ("verdicts", "online", "spam", "releases")
+CANARIES: Final = ("verdicts", "levels", "online", "spam", "releases")
 NAMES: Final = STREAM + TRAINERS + SERVING + CANARIES
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from functions.evaluate_online.sequence import WATCHING, Arm, Stratum, Sums, reach, score
-from functions.evaluate_online.verdict import Evidence, Rules, Verdict, judge
+from functions.evaluate_online.verdict import Evidence, Judgement, Rules, judge
 
 BLOCK: Final = 100
 RULES: Final = Rules(shares={}, levels={})
@@ -90,7 +90,7 @@ def bounds(canaries: Canaries, narrowest_at: float = WATCHING, rules: Rules = RU
     return Bounds(value / weight, (value - wide) / weight, (value + wide) / weight, np.sqrt(variance) / weight)
 
 
-def decided(canaries: Canaries, rules: Rules = RULES) -> list[tuple[Verdict, int]]:
+def decided(canaries: Canaries, rules: Rules = RULES) -> list[tuple[Judgement, int]]:
     """Return the verdict on each run and the users it took: `judge` is asked at the first look that may decide."""
     found, n_canary = bounds(canaries, rules=rules), np.cumsum(canaries.n_canary, axis=1)
     n_stable = np.arange(1, n_canary.shape[1] + 1) * BLOCK - n_canary
@@ -100,14 +100,14 @@ def decided(canaries: Canaries, rules: Rules = RULES) -> list[tuple[Verdict, int
     return [(judged(canaries, i, look, rules), (look + 1) * BLOCK) for i, look in enumerate(looks)]
 
 
-def judged(canaries: Canaries, i: int, look: int, rules: Rules) -> Verdict:
+def judged(canaries: Canaries, i: int, look: int, rules: Rules) -> Judgement:
     """Return the verdict on a run at a look."""
     strata = []
     for period in canaries.periods():
         until = slice(period.start, max(period.start, min(period.stop, look + 1)))
         n_canary, canary, stable = (int(each[i, until].sum()) for each in canaries[:3])
         strata.append(stratum(n_canary, canary, BLOCK * (until.stop - until.start) - n_canary, stable))
-    return judge(Evidence(tuple(strata), {}, {}, age_seconds=0.0), rules)
+    return judge(Evidence(tuple(strata), {}, {}), rules)
 
 
 def stratum(n_canary: int, canary: int, n_stable: int, stable: int) -> Stratum:

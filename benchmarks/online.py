@@ -91,7 +91,7 @@ def evaluate(lake: str) -> Cost:
     for arm in (stable, canary):
         arm.summary(None)
     seen = arms.watched(canary, stable), arms.shares(canary, stable), arms.levels(canary, stable)
-    judge(Evidence(*seen, age_seconds=0.0), Rules())
+    judge(Evidence(*seen), Rules())
     seconds = time.perf_counter() - started
     found = {
         arm.name: [len(arm.outcomes.users), int(arm.outcomes.hits.sum()), int(arm.outcomes.minutes.sum())]

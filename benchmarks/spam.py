@@ -11,7 +11,7 @@ from cli.simulator.population import Population, numbered
 from functions.build_matrix import core as building
 from functions.build_matrix import gather
 from functions.evaluate_online.arms import LEAST_AUDIENCE
-from functions.evaluate_online.observe import LEVELS
+from functions.evaluate_online.verdict import LEVELS
 from functions.train import core as training
 from shared.lines import Limits, parse
 from shared.model import FactorModel

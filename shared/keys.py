@@ -13,6 +13,7 @@ EVALUATION_CHANNEL = "evaluate_online"
 EXPERIMENT_CHANNEL = "experiment"
 EXPIRY_CHANNEL = "expire"
 ERASURE_CHANNEL = "forget"
+ONLINE_REPORTS = "reports/online/"
 TITLES = "catalogue/titles.json"
 
 
@@ -59,7 +60,7 @@ def decision(service: str, model_version: str, number: int) -> str:
 
 def online_report(number: int) -> str:
     """Return where it is stored what the users did up to a version of the lake."""
-    return f"reports/online/{number}.json"
+    return f"{ONLINE_REPORTS}{number}.json"
 
 
 def score_service(algorithm: str) -> str:

@@ -154,8 +154,8 @@ class Deployed(NamedTuple):
     """What a service does.
 
     `shares` is what the router really does, empty while it does nothing yet. `ready` has each revision that is or shall
-    be routed to: True, False if it failed, None if nobody knows yet; `reasons` says of the latter two why. `version`
-    names what was asked for, and changes with that alone.
+    be routed to, unless it is gone and has to be made: True, False if it failed, None if nobody knows yet; `reasons`
+    says of the latter two why. `version` names what was asked for, and changes with that alone.
     """
 
     shares: Sequence[Share]

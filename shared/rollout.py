@@ -15,6 +15,9 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Moment = Annotated[int, Field(ge=0)]
 """Microseconds since 1970, UTC."""
 
+What = Literal["deploying", "waiting", "canary", "held", "promoted", "rolled_back", "paused", "resumed"]
+"""What can happen to a service's models."""
+
 Name = Literal["empty", "deploying", "canary", "held", "stable"]
 """What a service is called by where its models stand."""
 
@@ -72,7 +75,7 @@ class Change(BaseModel):
 
     number: int
     at: Moment
-    what: str
+    what: What
     model_version: str
     percent: Percent
     who: str
@@ -85,7 +88,7 @@ class State(BaseModel):
 
     `lake_version` is the newest that an accepted model was trained on, and `accepted` are the models of that version:
     neither they nor models of older ones are accepted again. `announced` is the number of the last change that was
-    told.
+    told. `routed_at` is when users were first seen shared out as they shall be, None until they are.
     """
 
     model_config = _strict
@@ -100,6 +103,7 @@ class State(BaseModel):
     lake_version: int = -1
     accepted: tuple[str, ...] = ()
     is_paused: bool = False
+    routed_at: Moment | None = None
     log: tuple[Change, ...] = ()
     announced: int = 0
 
@@ -115,12 +119,24 @@ class State(BaseModel):
             return "stable" if self.stable else "empty"
         return "canary" if self.canary.phase == "serving" else self.canary.phase
 
+    @property
+    def users(self) -> dict[str, int]:
+        """The percentage of the users of each revision that shall have any."""
+        percent = self.canary.percent if self.canary else 0
+        found = {self.stable.revision: 100 - percent} if self.stable else {}
+        return found | {self.canary.release.revision: percent} if self.canary and percent else found
+
     def with_change(self, change: Change, **fields: Any) -> "State":
-        """Return the state after a change; of those that were told only the last are kept."""
+        """Return the state after a change; of those that were told only the last are kept.
+
+        If it moves users, they are not yet where they shall be.
+        """
         log = (*self.log, change)
         kept = max(LOG_LENGTH, change.number - self.announced)
         after = self.model_copy(update={**fields, "log": log[-kept:]})
-        return after.model_copy(update={"model_version": after.stable and after.stable.model_version})
+        routed_at = self.routed_at if after.users == self.users else None
+        live = after.stable and after.stable.model_version
+        return after.model_copy(update={"model_version": live, "routed_at": routed_at})
 
 
 class Live(BaseModel):

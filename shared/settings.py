@@ -96,6 +96,13 @@ class Settings(BaseModel):
     def _make_sense_together(self) -> Self:
         if self.rating_min >= self.rating_max:
             raise ValueError("RATING_MIN must be below RATING_MAX")
+        looked_at = self.online_days + self.canary_max_hours / 24
+        for name in ("retain_served_days", "retain_request_days", "retain_watch_days"):
+            if 0 < getattr(self, name) <= looked_at:
+                raise ValueError(
+                    f"{name.upper()} must be 0 or above ONLINE_DAYS + CANARY_MAX_HOURS / 24, here {looked_at:g}, "
+                    "or rows go while a canary is still judged by them"
+                )
         if list(self.canary_steps) != sorted(set(self.canary_steps)):
             raise ValueError("CANARY_STEPS must rise from step to step")
         if self.reserve_ms >= self.deadline_ms:

@@ -12,7 +12,7 @@ from cli.simulator.planted import shuffled
 from functions.rollout.core import order
 from shared import rollout
 from shared.errors import MarqueeError, NotReady
-from shared.rollout import Change, State
+from shared.rollout import Change, State, What
 
 _LIVE_SECONDS: Final = 150.0
 _DEPLOYED_SECONDS: Final = 60.0
@@ -145,11 +145,11 @@ ACTS: Final = (
 )
 
 
-def _ends(stage: Stage, number: int, wanted: str) -> str:
+def _ends(stage: Stage, number: int, wanted: What) -> str:
     """Wait for the next canary's end, and return what is wrong with it."""
-    ends = {"promoted", "rolled_back"}
+    ends: set[What] = {"promoted", "rolled_back"}
 
-    def ended() -> list[str]:
+    def ended() -> list[What]:
         return [change.what for change in stage.changes_since(number) if change.what in ends]
 
     stage.wait(lambda: bool(ended()), "an end of the canary", _JUDGED_SECONDS)

@@ -19,11 +19,12 @@ from cli.drill.stage import SERVICE
 from cli.simulator import report as visits
 from cli.simulator.driver import Played as Visits
 from shared.decision import Decision
-from shared.rollout import Change
+from shared.rollout import Change, What
 
 mpl.use("agg")
 
 _COLOURS: Final = {"promote": "tab:green", "hold": "tab:gray", "roll_back": "tab:red"}
+_ENDS: Final[set[What]] = {"promoted", "rolled_back", "held"}
 
 
 def table(acts: Sequence[Played]) -> Table:
@@ -107,7 +108,7 @@ def _story(act: Played) -> str:
     """Return what happened, in words."""
     if act.wrong:
         return act.wrong
-    ends = [change for change in act.changes if change.what in {"promoted", "rolled_back", "held"}]
+    ends = [change for change in act.changes if change.what in _ENDS]
     return "; ".join(f"{change.what.replace('_', ' ')}: {change.why}" for change in ends[:1]) or "nothing moved"
 
 

@@ -20,7 +20,7 @@ SLOW_MS: Final = 500.0
 """An answer that takes longer is counted as slow: the site waits for 600 ms."""
 
 LEAST_AUDIENCE: Final = 0.1
-"""A movie that fewer users of stable are shown counts as if so many were: rare ones may well become common."""
+"""A movie that fewer users of stable are shown is judged as if so many were: rare ones may well become common."""
 
 
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ def levels(canary: OneArm, stable: OneArm) -> Mapping[str, Level]:
     n_lists = min(len(canary.lists), len(stable.lists))
     if not n_lists:
         return {}
-    _, ours, theirs = variety.crowding(canary.lists, stable.lists)
+    _, ours, theirs = variety.crowding(canary.lists, stable.lists, LEAST_AUDIENCE)
     return {
         "coverage": Level(
             *(variety.coverage(arm.shown, len(arm.lists), n_lists) for arm in (canary, stable)),
         ),
-        "audience of one movie": Level(ours, max(theirs, LEAST_AUDIENCE)),
+        "audience of one movie": Level(ours, theirs, LEAST_AUDIENCE),
     }
 
 

@@ -16,8 +16,8 @@ from shared.errors import Corrupt
 _RECORD: Final = ("user_id", "time", "partition", "offset", "ingested_at")
 LIST_COLUMNS: Final = (*_RECORD, "movies", "latency_ms", "arm", "revision")
 REQUEST_COLUMNS: Final = (*_RECORD, "movies", "latency_ms", "status")
-WATCH_COLUMNS: Final = ("user_id", "time", "movie_id", "minute")
-RATING_COLUMNS: Final = ("user_id", "time", "movie_id", "rating")
+WATCH_COLUMNS: Final = ("user_id", "time", "ingested_at", "movie_id", "minute")
+RATING_COLUMNS: Final = ("user_id", "time", "ingested_at", "movie_id", "rating")
 
 _PARTITION_BITS: Final = 48
 _OK: Final = 200
@@ -77,11 +77,14 @@ def requests(batches: Iterable[pa.RecordBatch], ids: Ids) -> Requests:
 def acts(batches: Iterable[pa.RecordBatch], ids: Ids, value: str, since: int, until: int, clock_ahead: int) -> Acts:
     """Return what the users known so far did from a moment on and before another; `value` is the column that says how.
 
-    The clock of those who wrote it down is `clock_ahead` microseconds ahead of the one that is meant. Raises: Corrupt.
+    The clock of those who wrote it down is `clock_ahead` microseconds ahead of the one that is meant; what is still
+    dated after it was taken in, as by one server whose clock is further ahead, happened then at the latest.
+    Raises: Corrupt.
     """
     parts = [(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))]
-    for block in _blocks(batches, ("user_id", "time", "movie_id", value)):
-        users, times = ids.users.known(block["user_id"]), _times(block) - clock_ahead
+    for block in _blocks(batches, ("user_id", "time", "ingested_at", "movie_id", value)):
+        users = ids.users.known(block["user_id"])
+        times = np.minimum(_times(block) - clock_ahead, _times(block, "ingested_at"))
         wanted = (users >= 0) & (times >= since) & (times < until)
         movies = ids.movies.of(_chosen(block, wanted)["movie_id"])
         parts.append((users[wanted], movies, times[wanted], block[value].to_numpy()[wanted]))

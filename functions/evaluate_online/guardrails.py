@@ -16,16 +16,21 @@ _Level = Annotated[float, Field(ge=0)] | None
 class Level:
     """A number that each arm has once, such as its coverage; None if it was not measured.
 
-    It comes without bounds, so both arms must be measured alike: coverage, for one, in as many lists of each.
+    It comes without bounds, so both arms must be measured alike: coverage, for one, in as many lists of each. Stable's
+    is judged as if it were at least `least`.
     """
 
     canary: _Level
     stable: _Level
+    least: Annotated[float, Field(ge=0)] = 0.0
 
 
 @dataclass(frozen=True, config=STRICT)
 class Guardrail:
-    """What was found: the numbers of both arms, bounds of their difference if it is a share, and the limit."""
+    """What was found: the numbers of both arms, bounds of their difference if it is a share, and the limit.
+
+    A level's limit is so many times stable's number, or `least` if that is more.
+    """
 
     name: str
     status: Status
@@ -34,12 +39,14 @@ class Guardrail:
     stable: float | None
     lower: float | None = None
     upper: float | None = None
+    least: float = 0.0
 
     def __str__(self) -> str:
         if self.canary is None or self.stable is None:
             return f"{self.name}: not measured"
         if self.lower is None or self.upper is None:
-            asked = f"must be {'at least' if self.limit < 1 else 'at most'} {self.limit:g} times that"
+            asked = f"must be {'at least' if self.limit < 1 else 'at most'} {self.limit:g} times "
+            asked += f"{self.least:g}" if self.least > self.stable else "that"
             return f"{self.name}: {self.canary:.4g} beside {self.stable:.4g}, {asked}"
         more = f"{points(self.lower)} to {points(self.upper)} points more"
         return f"{self.name}: {self.canary:.2%} beside {self.stable:.2%}, {more}, {100 * self.limit:g} are allowed"
@@ -59,10 +66,10 @@ def of_level(name: str, level: Level | None, limit: float, enough: bool) -> Guar
     """
     if level is None or level.canary is None or level.stable is None:
         return Guardrail(name, "not enough", limit, None, None)
-    bound = limit * level.stable
+    bound = limit * max(level.stable, level.least)
     kept = level.canary >= bound if limit < 1 else level.canary <= bound
     status: Status = "not enough" if not enough else "ok" if kept else "broken"
-    return Guardrail(name, status, limit, level.canary, level.stable)
+    return Guardrail(name, status, limit, level.canary, level.stable, least=level.least)
 
 
 def points(share: float) -> str:

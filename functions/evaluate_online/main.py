@@ -8,13 +8,14 @@ finds the decision that stands and says it again.
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import timedelta
+from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from functions.evaluate_online import arms, experiment
 from functions.evaluate_online.arms import OneArm
 from functions.evaluate_online.behaviour import Behaviour
-from functions.evaluate_online.lists import SECOND_US
 from functions.evaluate_online.observe import Online, Report, observe
 from functions.evaluate_online.period import Period, on_trial
 from functions.evaluate_online.verdict import Evidence, judge
@@ -25,6 +26,9 @@ from shared.decision import Decision
 from shared.errors import Conflict, Corrupt
 from shared.events import ALGORITHMS, Algorithm, OnlineEvaluated, Tick
 from shared.rollout import State, read
+
+AT_REST: Final = timedelta(minutes=1)
+"""Without a canary users are looked at no more often."""
 
 
 class Done(BaseModel):
@@ -37,8 +41,9 @@ class Done(BaseModel):
 
 
 def handle(_: Tick, online: Online) -> None:
-    """Evaluate the newest version of the lake, if it was not yet; a service whose state is damaged is left out.
+    """Evaluate the newest version of the lake, if it was not yet and it is time.
 
+    A service whose state is damaged is left out.
     Raises: the first failure, once all that can be done is done.
     """
     deps = online.deps
@@ -47,12 +52,19 @@ def handle(_: Tick, online: Online) -> None:
     if done and done.lake_version >= version:
         return
     states, failures = live(deps)
+    if done and not failures and rests(states, deps.now() - done.evaluated_at):
+        return
     if states:
         evaluate(states, version, online)
     if failures:
         raise failures[0]
     done = Done(lake_version=version, evaluated_at=deps.now())
     deps.channels.replace(keys.EVALUATION_CHANNEL, done, unless=lambda other: other.lake_version >= version)
+
+
+def rests(states: Mapping[Algorithm, State], since_last: timedelta) -> bool:
+    """Say whether the next look can wait: without a canary nothing is decided."""
+    return not any(map(on_trial, states.values())) and timedelta(0) <= since_last < AT_REST
 
 
 def live(deps: bootstrap.Deps) -> tuple[dict[Algorithm, State], list[Corrupt]]:
@@ -85,6 +97,7 @@ def evaluate(states: Mapping[Algorithm, State], version: int, online: Online) ->
         if decision:
             decide(decision, deps)
     show(told)
+    told["evaluated_at"] = now
     told["experiment"] = pair.compare(behaviour).model_dump() if pair else None
     store(version, told, deps)
     failpoints.reach("evaluate_online.after_report")
@@ -105,19 +118,18 @@ def service(
     tried = OneArm(behaviour, f"{algorithm}:canary", canary.release.revision, online.window)
     report[tried.name] = online.summary(tried, algorithm, canary.release)
     now, rules = online.deps.now_us(), online.rules(canary.percent)
-    age = max(now - canary.started_at, 0) / SECOND_US
     seen = arms.watched(tried, stable), arms.shares(tried, stable), arms.levels(tried, stable)
-    verdict = judge(Evidence(*seen, age_seconds=age), rules)
+    found = judge(Evidence(*seen), rules)
     decision = Decision(
         service=state.service,
         model_version=canary.release.model_version,
         against=state.stable.model_version,
         number=version,
         decided_at=now,
-        verdict=verdict.decision,
-        is_safe=all(each.status == "ok" for each in verdict.guardrails),
-        reason=verdict.reason,
-        evidence={"percent": canary.percent, "arms": report, "verdict": asdict(verdict), "rules": asdict(rules)},
+        verdict=found.verdict,
+        is_safe=all(each.status == "ok" for each in found.guardrails),
+        reason=found.reason,
+        evidence={"percent": canary.percent, "arms": report, "verdict": asdict(found), "rules": asdict(rules)},
     )
     return report, decision
 

@@ -22,8 +22,6 @@ from shared.rollout import Release, State
 _LOOKBACK: Final = 120 * MINUTE_US  # who watches a movie already when it is listed does not watch it for the list
 _DAY: Final = 86_400 * SECOND_US
 _MODELS_KEPT: Final = 4
-LEVELS: Final = {"coverage": 0.8, "audience of one movie": 5.0}
-"""How many times stable's the canary's levels may be: below 1 at least, above 1 at most."""
 
 Report = dict[str, Any]
 
@@ -60,7 +58,7 @@ class Online:
     def period(self, state: State, now: int) -> Period:
         """Return what a service is looked at by: the first days of a canary, the last ones without."""
         if on_trial(state):
-            return first(state, self.settle, self.length)
+            return first(state, now, self.settle, self.length)
         return last(state, now, self.settle, self.length)
 
     def rules(self, percent: int) -> Rules:
@@ -71,7 +69,6 @@ class Online:
             margin=settings.verdict_margin,
             min_users=settings.verdict_min_users,
             expected_users=settings.verdict_expected_users,
-            levels=LEVELS,
         )
 
     def summary(self, arm: OneArm, algorithm: Algorithm, release: Release) -> Report:

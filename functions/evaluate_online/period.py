@@ -1,11 +1,9 @@
 """Which stretch of time is looked at, and with which share of alpha."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from shared.rollout import Canary, State
-
-_MOVING: Final = {"canary", "promoted", "rolled_back"}
 
 
 class Period(NamedTuple):
@@ -20,21 +18,20 @@ def on_trial(state: State) -> Canary | None:
     return state.canary if state.canary and state.canary.percent else None
 
 
-def first(state: State, settle: int, length: int) -> Period:
-    """Return the first days since the weights of a service stand still, `length` of them.
+def first(state: State, now: int, settle: int, length: int) -> Period:
+    """Return the first days since the router follows the weights of a service, `length` of them.
 
-    They begin `settle` later, when every copy of `recommend` has seen the weights. Bounds that hold at every look need
-    evidence that only grows, so a canary is never judged by the last days.
+    They begin `settle` later, when every copy of `recommend` has seen the weights, and not before `now` while the
+    router does not follow. Bounds that hold at every look need evidence that only grows, so a canary is never judged by
+    the last days.
     """
-    moves = [change.at for change in state.log if change.what in _MOVING]
-    canary = on_trial(state)
-    since = max([*moves, canary.periods[-1].since if canary else 0]) + settle
+    since = (now if state.routed_at is None else state.routed_at) + settle
     return Period(since, since + length)
 
 
 def last(state: State, now: int, settle: int, length: int) -> Period:
     """Return the last days of a service, as far back as its weights stood still."""
-    since = max(now - length, first(state, settle, length).since)
+    since = max(now - length, first(state, now, settle, length).since)
     return Period(since, since + length)
 
 
@@ -44,7 +41,7 @@ def compared(states: Iterable[State], weighed: int, now: int, settle: int, lengt
     One such period follows another, each an experiment of its own: its evidence only grows, and people's taste and
     the models that learn from it may be others in the next.
     """
-    still = max(weighed + settle, *(first(state, settle, length).since for state in states))
+    still = max(weighed + settle, *(first(state, now, settle, length).since for state in states))
     since = still + max(now - still, 0) // length * length
     return Period(since, since + length)
 

@@ -49,8 +49,8 @@ def came(served: Lists, logged: Requests, until: int) -> Bools:
 def watermark(watches: Acts) -> int:
     """Return the moment up to which the stream of watches is in: when all but the latest few users watched last.
 
-    Those few may carry wrong times. A stream that stops closes no more windows, so missing data is never taken for
-    users who watched nothing.
+    Those few may carry wrong times; none is later than when the lake took it in. A stream that stops closes no more
+    windows, so missing data is never taken for users who watched nothing.
     """
     if not len(watches):
         return 0

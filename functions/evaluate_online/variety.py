@@ -58,17 +58,18 @@ def share_of(movies: Ints, lists: Lists) -> float | None:
     return float(is_one[lists.movies].mean())
 
 
-def crowding(canary: Lists, stable: Lists) -> tuple[int, float, float]:
-    """Return the movie that rose most from stable's users to canary's, and the shares of users who were shown it first.
+def crowding(canary: Lists, stable: Lists, least: float) -> tuple[int, float, float]:
+    """Return the movie whose audience grew most times over on the canary, and its shares of users, canary's first.
 
-    Canary's share comes first; -1 stands for no movie. Each user counts with their first list.
+    A share of stable's users below `least` is divided by as if it were that. -1 stands for no movie. Each user counts
+    with their first list.
     """
     ours, theirs = _audience(canary), _audience(stable)
     n = max(len(ours), len(theirs))
     if not n:
         return -1, 0.0, 0.0
     ours, theirs = np.pad(ours, (0, n - len(ours))), np.pad(theirs, (0, n - len(theirs)))
-    movie = int((ours - theirs).argmax())
+    movie = int((ours / np.maximum(theirs, least)).argmax())
     return movie, float(ours[movie]), float(theirs[movie])
 
 

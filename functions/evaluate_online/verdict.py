@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Annotated, Literal
+from typing import Annotated, Final
 
 from pydantic import Field
 from pydantic.dataclasses import dataclass
@@ -17,8 +17,11 @@ from functions.evaluate_online.sequence import (
     Stratum,
     difference,
 )
+from shared.decision import Verdict
 
-Decision = Literal["promote", "hold", "roll_back"]
+LEVELS: Final[Mapping[str, float]] = {"coverage": 0.8, "audience of one movie": 5.0}
+"""How many times stable's the canary's levels may be: below 1 at least, from 1 on at most."""
+
 _Share = Annotated[float, Field(gt=0, lt=1)]
 _Positive = Annotated[float, Field(gt=0)]
 
@@ -34,7 +37,6 @@ class Evidence:
     strata: tuple[Stratum, ...]
     shares: Mapping[str, tuple[Stratum, ...]]
     levels: Mapping[str, Level]
-    age_seconds: Annotated[float, Field(ge=0)]
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -44,8 +46,7 @@ class Rules:
     `alpha` is the chance that a sequence of bounds is ever wrong. Fewer of the canary's users may watch, but not by
     `margin` (0.01: one in a hundred). `shares` has for each share by how much it may be greater on the canary, and
     `levels` for each level how many times stable's it may be: below 1 at least, from 1 on at most. All that is
-    named here must be measured before a canary is promoted. One that waits for longer than `max_age_seconds` is
-    dealt with as `when_old` says.
+    named here must be measured before a canary is promoted.
     Bounds hold at any number of users, and are narrowest at about `expected_users`.
     """
 
@@ -53,26 +54,24 @@ class Rules:
     margin: _Share = 0.01
     min_users: Annotated[int, Field(ge=1)] = 1_000
     expected_users: Annotated[int, Field(ge=1)] = EXPECTED_USERS
-    max_age_seconds: _Positive = 7 * 86_400.0
-    when_old: Literal["hold", "roll_back"] = "hold"
     shares: Mapping[str, _Share] = field(
         default_factory=lambda: {"errors": 0.01, "fallbacks": 0.02, "slow answers": 0.02}
     )
-    levels: Mapping[str, _Positive] = field(default_factory=lambda: {"coverage": 0.8})
+    levels: Mapping[str, _Positive] = field(default_factory=lambda: LEVELS)
 
 
 @dataclass(frozen=True, config=STRICT)
-class Verdict:
+class Judgement:
     """What to do with a canary, why, and the numbers behind it."""
 
-    decision: Decision
+    verdict: Verdict
     reason: str
     effect: Difference
     guardrails: tuple[Guardrail, ...]
 
 
-def judge(evidence: Evidence, rules: Rules) -> Verdict:
-    """Return the verdict on a canary; the same evidence gives the same one, however often it is asked for."""
+def judge(evidence: Evidence, rules: Rules) -> Judgement:
+    """Judge a canary; the same evidence gives the same one, however often it is asked for."""
     sooner = rules.expected_users / EXPECTED_USERS
     effect = difference(evidence.strata, rules.alpha, sooner * WATCHING)
     enough = _enough(effect, rules)
@@ -83,13 +82,11 @@ def judge(evidence: Evidence, rules: Rules) -> Verdict:
         ),
         *(of_level(name, evidence.levels.get(name), limit, enough) for name, limit in rules.levels.items()),
     )
-    return Verdict(*_decide(effect, guardrails, evidence.age_seconds, rules), effect, guardrails)
+    return Judgement(*_decide(effect, guardrails, rules), effect, guardrails)
 
 
-def _decide(
-    effect: Difference, guardrails: Sequence[Guardrail], age_seconds: float, rules: Rules
-) -> tuple[Decision, str]:
-    """Return the decision and its reason: what harms for sure goes before all else; what is unknown is waited for."""
+def _decide(effect: Difference, guardrails: Sequence[Guardrail], rules: Rules) -> tuple[Verdict, str]:
+    """Return the verdict and its reason: what harms for sure goes before all else; what is unknown is waited for."""
     broken = [str(each) for each in guardrails if each.status == "broken"]
     if broken:
         return "roll_back", f"a guardrail is broken: {'; '.join(broken)}"
@@ -99,8 +96,6 @@ def _decide(
     if not lacking:
         how = "better" if effect.lower > 0 else f"not worse by {100 * rules.margin:g} points"
         return "promote", f"{how}: {_told(effect)}"
-    if age_seconds > rules.max_age_seconds:
-        return rules.when_old, f"not enough evidence after {age_seconds / 86_400:.1f} days: {'; '.join(lacking)}"
     return "hold", f"not enough evidence yet: {'; '.join(lacking)}"
 
 

@@ -2,9 +2,11 @@
 
 import hashlib
 import io
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from pathlib import PurePosixPath
 from typing import Any, Final, get_args
 
 import pyarrow as pa
@@ -107,6 +109,20 @@ def _rows_by_partition(files: Iterable[DataFile]) -> Counter[Partition]:
     for file in files:
         total[file.partition] += file.n_rows
     return total
+
+
+def report_number(name: str) -> int:
+    """Return the lake version of an online report by its name; what is none comes before all."""
+    stem = PurePosixPath(name).stem
+    return int(stem) if stem.isdecimal() else -1
+
+
+def evaluated_at(report: bytes) -> int:
+    """Return when an online report was made, in microseconds since 1970; 0 if nobody can read it any more."""
+    try:
+        return int(json.loads(report)["evaluated_at"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return 0
 
 
 def model_versions(state: Any) -> set[str]:

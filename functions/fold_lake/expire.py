@@ -5,6 +5,7 @@ Killed anywhere it is done again from the start at the next tick: each step find
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any, Final
 
 from functions.fold_lake import core
@@ -13,6 +14,7 @@ from shared.errors import Corrupt, NotFound
 from shared.events import ALGORITHMS
 from shared.ports import Vacuumed
 
+_DAY_US: Final = 86_400 * 1_000_000
 _COUNTED: Final = {"n_stored": "rating", "n_watched": "watch"}
 """Where the channel of matrices says how many rows of a kind were stored."""
 
@@ -38,6 +40,8 @@ def expire(deps: bootstrap.Deps) -> None:
     failpoints.reach("expire.after_drop")
     count_anew(matrix, deps)
     vacuumed = vacuum(matrix, deps)
+    reports = old_reports(deps)
+    deps.objects.delete(reports)
     failpoints.reach("expire.after_vacuum")
     for partition, n_rows in old.items():
         telemetry.EXPIRED.labels(partition.kind).inc(n_rows)
@@ -47,6 +51,7 @@ def expire(deps: bootstrap.Deps) -> None:
         "lake_expired",
         n_partitions=len(old),
         n_rows=sum(old.values()),
+        n_reports=len(reports),
         n_files=vacuumed.n_files,
         n_bytes=vacuumed.n_bytes,
     )
@@ -77,6 +82,19 @@ def vacuum(matrix: int, deps: bootstrap.Deps) -> Vacuumed:
         deps.log.warning("lake_not_vacuumed", reason=str(error))
         return Vacuumed(0, 0)
     return deps.lake.vacuum({matrix, *live})
+
+
+def old_reports(deps: bootstrap.Deps) -> list[str]:
+    """Return the online reports on lists that were served longer ago than lists are kept, one after another.
+
+    Decisions are none of them: they say why users were moved.
+    """
+    days = deps.settings.retain_served_days
+    if not days:
+        return []
+    names = sorted(deps.objects.keys(keys.ONLINE_REPORTS), key=core.report_number)
+    begin = deps.now_us() - days * _DAY_US
+    return list(takewhile(lambda name: core.evaluated_at(deps.objects.get(name).data) < begin, names))
 
 
 def live_versions(deps: bootstrap.Deps) -> set[int]:

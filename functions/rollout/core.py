@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 from shared.decision import Decision
 from shared.errors import BadInput
-from shared.rollout import Canary, Change, Moment, Period, Release, State
+from shared.rollout import Canary, Change, Moment, Period, Release, State, What
 
 ROLLOUT: Final = "rollout"
 """Who acts when no person does."""
@@ -117,6 +117,13 @@ def judge(state: State, decision: Decision, evidence: str, now: Moment, rules: R
     return _weighed(state, canary, step, now, decision.reason, evidence)
 
 
+def routed(state: State, number: int, now: Moment) -> State:
+    """Users were seen shared out as they shall be after the change of that number; only the first time is noted."""
+    if state.number != number or state.routed_at is not None:
+        return state
+    return state.model_copy(update={"routed_at": max([now, *(change.at for change in state.log[-1:])])})
+
+
 def order(state: State, command: Command, who: str, why: str, now: Moment) -> State:
     """Do what a person says. Raises: BadInput if there is nothing to do it with."""
     match command:
@@ -146,7 +153,8 @@ def order(state: State, command: Command, who: str, why: str, now: Moment) -> St
                 return state
             about = state.canary.release if state.canary else state.stable
             percent = state.canary.percent if state.canary else 100 if state.stable else 0
-            return _changed(state, now, f"{command}d", about, percent, why, who, is_paused=command == "pause")
+            what: What = "paused" if command == "pause" else "resumed"
+            return _changed(state, now, what, about, percent, why, who, is_paused=command == "pause")
 
 
 def _start(state: State, release: Release, now: Moment) -> State:
@@ -196,7 +204,7 @@ def _next(state: State, now: Moment) -> State:
 def _changed(
     state: State,
     now: Moment,
-    what: str,
+    what: What,
     about: Release | None,
     percent: int,
     why: str,

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import get_args
 
 from functions.rollout import core
-from functions.rollout.plan import plan
+from functions.rollout.plan import is_routed, plan
 from functions.rollout.smoke import smoke
 from shared import bootstrap, failpoints, keys, rollout, telemetry
 from shared.adapters.entrypoint import event_app, target
@@ -67,6 +67,7 @@ class Rollout:
         failpoints.reach("rollout.after_state")
         self.converge(standing, deployed)
         failpoints.reach("rollout.after_converge")
+        self.note(standing, deployed)
         self.announce(standing)
         failpoints.reach("rollout.after_announce")
 
@@ -94,6 +95,12 @@ class Rollout:
             self.revisions.deploy(standing.service, name, model, step.shares, deployed.version)
         else:
             self.revisions.shift(standing.service, step.shares, deployed.version)
+
+    def note(self, standing: State, deployed: Deployed) -> None:
+        """Note when users were first seen where the state wants them: there what they do begins to count."""
+        if standing.routed_at is None and is_routed(standing, deployed):
+            now = self.deps.now_us()
+            self.update(standing.service, lambda state: core.routed(state, standing.number, now))
 
     def announce(self, standing: State) -> None:
         """Publish the changes that nobody was told of, then note that they were told."""

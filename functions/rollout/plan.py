@@ -40,6 +40,11 @@ def plan(state: State, deployed: Deployed) -> Step | None:
     return None if is_so else Step(wanted)
 
 
+def is_routed(state: State, deployed: Deployed) -> bool:
+    """Say whether the router shares out the users as the state says, which needs a stable model."""
+    return state.stable is not None and _users(shares(state, deployed)) == _users(deployed.shares)
+
+
 def shares(state: State, deployed: Deployed) -> list[Share]:
     """Return how the users shall be shared out in the end.
 
@@ -48,7 +53,8 @@ def shares(state: State, deployed: Deployed) -> list[Share]:
     """
     canary = state.canary.release.revision if state.canary else None
     percent = state.canary.percent if state.canary else 0
-    routed = max(deployed.shares, key=lambda share: share.percent, default=None)
+    there = (share for share in deployed.shares if share.revision in deployed.ready)
+    routed = max(there, key=lambda share: share.percent, default=None)
     live = state.stable.revision if state.stable else routed.revision if routed else canary
     if live is None:
         return []

@@ -47,10 +47,11 @@ class KnativeServices:
             latest = found["spec"]["template"].get("metadata", {}).get("name")
             version = _version(found)
         states = {name: self._state(name, latest) for name in {*wished, *(target.revision for target in routed)}}
+        there = {name: state for name, state in states.items() if state}
         return Deployed(
             [Share(target.revision, target.tag, target.percent) for target in routed],
-            {name: ready for name, (ready, _) in states.items()},
-            {name: reason for name, (ready, reason) in states.items() if not ready},
+            {name: ready for name, (ready, _) in there.items()},
+            {name: reason for name, (ready, reason) in there.items() if not ready},
             version,
         )
 
@@ -100,11 +101,11 @@ class KnativeServices:
         except NotFound:
             return None
 
-    def _state(self, name: str, latest: str | None) -> tuple[bool | None, str]:
-        """Return whether a revision is ready, and why not."""
+    def _state(self, name: str, latest: str | None) -> tuple[bool | None, str] | None:
+        """Return whether a revision is ready, and why not; None if it is not there, and will not be by itself."""
         found = self._revision(name)
         if found is None:
-            return (None, "it is not made yet") if name == latest else (False, "there is no such revision")
+            return (None, "it is not made yet") if name == latest else None
         with _readable(f"revision {name}"):
             for each in found.get("status", {}).get("conditions", []):
                 if each["type"] == "Ready":

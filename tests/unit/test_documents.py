@@ -46,6 +46,13 @@ def test_every_source_reads_a_topic_that_exists() -> None:
     }  # it is for people and machines outside
 
 
+def test_every_source_has_a_name_of_its_own() -> None:
+    """Of two of one kind and name a cluster keeps the last, and one machine sends everything twice."""
+    sources = list(yaml.safe_load_all((ROOT / "infra/local/sources.yaml").read_text()))
+    names = [(each["kind"], each["metadata"]["name"]) for each in sources]
+    assert len(names) == len(set(names))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_and_paths_in_documents_exist(document: Path) -> None:
     """What a document points to is there."""

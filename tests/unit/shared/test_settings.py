@@ -24,12 +24,21 @@ def test_the_steps_of_a_canary_are_a_list() -> None:
     assert Settings.from_env(ENVIRONMENT | {"CANARY_STEPS": "1, 10,50"}).canary_steps == (1, 10, 50)
 
 
+@pytest.mark.parametrize("days", ["0", "11"])
+def test_rows_stay_for_longer_than_canaries_are_judged_by_them(days: str) -> None:
+    """A week and three days: 11 are enough, and so is for ever."""
+    assert Settings.from_env(ENVIRONMENT | {"RETAIN_SERVED_DAYS": days}).retain_served_days == int(days)
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
         ({"RATING_MIN": "5", "RATING_MAX": "1"}, "RATING_MIN"),
         ({"DEADLINE_MS": "100", "RESERVE_MS": "100"}, "RESERVE_MS"),
         ({"HEDGE_MS": "500"}, "HEDGE_MS"),
+        ({"RETAIN_SERVED_DAYS": "10"}, "RETAIN_SERVED_DAYS must be 0 or above ONLINE_DAYS"),
+        ({"RETAIN_REQUEST_DAYS": "30", "ONLINE_DAYS": "28"}, "RETAIN_REQUEST_DAYS must be"),
+        ({"RETAIN_WATCH_DAYS": "100", "CANARY_MAX_HOURS": "2400"}, "_DAYS must be"),
         ({"ROUTER": "nginx"}, "ROUTER"),
         ({"TRAIN_SEED": "-1"}, "TRAIN_SEED"),
         ({"CANARY_STEPS": "50,5"}, "CANARY_STEPS must rise"),

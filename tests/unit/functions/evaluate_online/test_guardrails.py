@@ -46,3 +46,11 @@ def test_guardrails_are_told_in_words():
     assert str(share) == "errors: 5.00% beside 1.00%, +3.27 to +4.73 points more, 2 are allowed"
     level = of_level("coverage", Level(0.2, 0.5), 0.8, enough=True)
     assert str(level) == "coverage: 0.2 beside 0.5, must be at least 0.8 times that"
+
+
+@pytest.mark.parametrize(("canary", "status"), [(0.49, "ok"), (0.51, "broken")])
+def test_a_small_level_of_stables_is_judged_as_if_it_were_the_least_and_told_as_it_is(canary: float, status: str):
+    """At most 5 times 0.1, though stable has 0.02."""
+    found = of_level("audience", Level(canary, 0.02, 0.1), 5.0, enough=True)
+    assert (found.status, found.stable) == (status, 0.02)
+    assert str(found) == f"audience: {canary} beside 0.02, must be at most 5 times 0.1"

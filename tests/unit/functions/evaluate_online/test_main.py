@@ -2,6 +2,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,8 @@ def deps(tmp_path: Path) -> Deps:
 
 def rollout(deps: Deps, percent: int = 50, service: str = "score-svd", **fields: Any) -> None:
     """A service has a stable model and a canary since the start."""
-    weighed = {"number": 1, "at": START - HOUR, "what": "canary", "model_version": "b", "percent": percent}
     canary = {"release": CANARY, "phase": "serving", "periods": [{"since": START - HOUR, "percent": percent}]}
-    state = {"stable": STABLE, "canary": canary, "log": [weighed | {"who": "r", "why": "w"}]} | fields
+    state = {"stable": STABLE, "canary": canary, "routed_at": START - HOUR} | fields
     deps.channels.update(service, lambda _: state)
 
 
@@ -105,6 +105,21 @@ def test_a_version_is_evaluated_once(deps: Deps) -> None:
     fold(deps, [BAD.rows[0]])
     handle(Tick(), online)
     assert [event.number for event in events(deps)] == [1, 2]
+
+
+def test_without_a_canary_users_are_looked_at_once_a_minute(deps: Deps) -> None:
+    """Nothing is decided, so nobody needs a report of every version of the lake; a canary needs each."""
+    rollout(deps, canary=None)
+    found = []
+    for second in (0, 30, 61):
+        fold(deps, BAD.rows[second : second + 1])
+        handle(Tick(), Online(replace(deps, now=lambda second=second: fakes.NOW + timedelta(seconds=second))))
+        found.append(len(deps.objects.keys("reports/online/")))
+    assert found == [1, 1, 2]
+    rollout(deps)
+    fold(deps, BAD.rows[:1])
+    handle(Tick(), Online(replace(deps, now=lambda: fakes.NOW + timedelta(seconds=62))))
+    assert [decision.number for decision in decisions(deps)] == [4]
 
 
 def test_a_day_that_is_delivered_again_changes_no_number(deps: Deps) -> None:
@@ -197,10 +212,10 @@ def test_a_canary_that_is_held_or_paused_is_judged_all_the_same(deps: Deps, chan
     assert [event.verdict for event in events(deps)] == ["roll_back"]
 
 
-def test_lists_before_the_weights_moved_do_not_count(deps: Deps) -> None:
+@pytest.mark.parametrize("routed_at", [START + 1_000_000, None])
+def test_lists_before_the_router_followed_do_not_count(deps: Deps, routed_at: int | None) -> None:
     """They were dealt otherwise; so were those of the first seconds after."""
-    moved = {"number": 2, "at": START + 1_000_000, "what": "canary", "model_version": "b", "percent": 50}
-    rollout(deps, log=[moved | {"who": "r", "why": "w"}])
+    rollout(deps, routed_at=routed_at)
     fold(deps, BAD.rows)
     handle(Tick(), Online(deps))
     assert arms_of(deps)["svd:stable"]["lists"] == 0
@@ -355,17 +370,16 @@ def test_a_decision_that_cannot_be_read_is_told_of_and_never_replaced(deps: Deps
 
 def test_both_algorithms_are_compared(deps: Deps) -> None:
     """Users of SVD++ watch twice as often, which is seen; without either model there is nothing to compare."""
-    only = {"canary": None, "log": []}
-    rollout(deps, **only)
+    rollout(deps, canary=None)
     log = site(0.2, 0.8, n=600)
     named = {"svd:canary": "svdpp:stable"}
     fold(deps, [replace(row, arm=named.get(row.arm or "", row.arm)) for row in log.rows])
     handle(Tick(), Online(deps))
     report = json.loads(deps.objects.get(keys.online_report(1)).data)
     assert report["experiment"] is None
-    rollout(deps, service="score-svdpp", **only)
+    rollout(deps, service="score-svdpp", canary=None)
     fold(deps, [log.rows[0]])
-    handle(Tick(), Online(deps))
+    handle(Tick(), Online(replace(deps, now=lambda: fakes.NOW + timedelta(minutes=1))))
     told = json.loads(deps.objects.get(keys.online_report(2)).data)["experiment"]
     assert (told["preferred"], told["of"], told["against"]) == ("svdpp:stable", "svdpp:stable", "svd:stable")
     assert told["estimate"] == pytest.approx(0.6, abs=0.1)

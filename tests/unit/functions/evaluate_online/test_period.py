@@ -8,41 +8,36 @@ from shared.rollout import State, read
 STABLE = {"model_version": "a", "revision": "ra", "lake_version": 0}
 
 
-def state(*changes: tuple[str, int], percent: int = 0, **fields: Any) -> State:
-    log = [
-        {"number": n, "at": at, "what": what, "model_version": "b", "percent": percent, "who": "r", "why": "w"}
-        for n, (what, at) in enumerate(changes, 1)
-    ]
+def state(routed_at: int | None = None, percent: int = 0, **fields: Any) -> State:
     canary = {
         "release": {"model_version": "b", "revision": "rb", "lake_version": 1},
         "phase": "serving",
         "periods": [{"since": 0, "percent": percent}],
     }
-    return read("score-svd", {"stable": STABLE, "canary": canary | fields, "log": log})
+    return read("score-svd", {"stable": STABLE, "canary": canary | fields, "routed_at": routed_at})
 
 
-def test_a_period_begins_a_moment_after_weights_moved() -> None:
-    """What moves no user begins none: a model that waits, is deployed, is held, or a pause."""
-    moved = state(("promoted", 10), ("deploying", 20), ("canary", 30), ("waiting", 40), ("held", 50), ("paused", 60))
-    assert first(moved, 6, 100) == Period(36, 136)
-    assert first(state(("rolled_back", 70)), 6, 100) == Period(76, 176)
-    assert first(state(), 6, 100) == Period(6, 106)
+def test_a_period_begins_a_moment_after_the_router_followed() -> None:
+    """Not when it was told to: until then users are dealt as before."""
+    assert first(state(30), 1_000, 6, 100) == Period(36, 136)
 
 
-def test_a_canarys_period_is_known_when_the_log_has_forgotten_it() -> None:
-    """A log is cut; the canary's own weights are not."""
-    assert first(state(percent=5, periods=[{"since": 40, "percent": 5}]), 6, 100) == Period(46, 146)
+def test_while_the_router_does_not_follow_there_is_no_evidence() -> None:
+    """All that was served so far was served before the period."""
+    assert first(state(None), 1_000, 6, 100).since == 1_006
+    assert last(state(None), 1_000, 6, 100).since == 1_006
+    assert compared([state(10), state(None)], 1_000, 6, 100).since == 1_006
 
 
 def test_without_a_canary_the_last_days_are_looked_at() -> None:
     """But none in which the service had other weights."""
-    assert last(state(("promoted", 10)), 1_000, 6, 100) == Period(900, 1_000)
-    assert last(state(("promoted", 950)), 1_000, 6, 100) == Period(956, 1_056)
+    assert last(state(10), 1_000, 6, 100) == Period(900, 1_000)
+    assert last(state(950), 1_000, 6, 100) == Period(956, 1_056)
 
 
 def test_algorithms_are_compared_once_all_weights_stand_still() -> None:
     """Those of both services, and the one between them."""
-    services = [state(("promoted", 10)), state(("promoted", 950))]
+    services = [state(10), state(950)]
     assert compared(services, 0, 1_000, 6, 100) == Period(956, 1_056)
     assert compared(services, 970, 1_000, 6, 100) == Period(976, 1_076)
     assert compared(services, 999, 1_000, 6, 100) == Period(1_005, 1_105)
@@ -50,7 +45,7 @@ def test_algorithms_are_compared_once_all_weights_stand_still() -> None:
 
 def test_when_a_comparison_is_over_the_next_one_begins() -> None:
     """Within one the evidence only grows, however often it is looked at."""
-    begins = [compared([state(("promoted", 10))], 0, now, 6, 100).since for now in (16, 115, 116, 1_000)]
+    begins = [compared([state(10)], 0, now, 6, 100).since for now in (16, 115, 116, 1_000)]
     assert begins == [16, 16, 116, 916]
 
 

@@ -100,6 +100,15 @@ def test_the_stream_is_in_up_to_where_all_but_a_few_users_watched() -> None:
     assert behaviour(log.rows).until == START + 30 * MINUTE
 
 
+def test_a_server_whose_clock_is_ahead_closes_no_window_before_its_time() -> None:
+    """Half of the users are on it, a day ahead: watches are in up to where the lake took any in, and no further."""
+    log = Site(taken=START + 40 * MINUTE)
+    for user in range(1, 31):
+        log.serve(user, "a", 0)
+        log.watch(user, "a", user * MINUTE + (DAY if user % 2 else 0))
+    assert behaviour(log.rows).until == START + 40 * MINUTE
+
+
 def test_a_stream_without_watches_is_in_up_to_nowhere() -> None:
     """Missing data closes no window."""
     none = gather.acts([], gather.Ids(), "minute", 0, 1, 0)

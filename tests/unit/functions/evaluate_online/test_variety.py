@@ -81,7 +81,7 @@ def test_a_share_of_no_lists_is_unknown_and_nothing_watched_is_no_share() -> Non
     assert variety.share_of(np.empty(0, np.int32), lists("a")) == 0
 
 
-def test_crowding_is_the_movie_that_rose_most_among_users() -> None:
+def test_crowding_is_the_movie_whose_audience_grew_most_times_over() -> None:
     """All of the canary's users get d first, none of stable's; a user counts with their first list."""
     site = Site()
     for user in (1, 2, 3, 4):
@@ -89,7 +89,19 @@ def test_crowding_is_the_movie_that_rose_most_among_users() -> None:
     site.serve(1, "d", 9)
     found = site.lists()
     canary = found.arms == found.number("svd:canary")
-    movie, ours, theirs = variety.crowding(found.take(canary), found.take(~canary))
+    movie, ours, theirs = variety.crowding(found.take(canary), found.take(~canary), 0.1)
     assert (ours, theirs) == (1.0, 0.0)
     assert movie == found.take(canary).movies[0]
-    assert variety.crowding(found.take(canary & ~canary), found.take(canary & ~canary)) == (-1, 0.0, 0.0)
+    assert variety.crowding(found.take(canary & ~canary), found.take(canary & ~canary), 0.1) == (-1, 0.0, 0.0)
+
+
+def test_a_pushed_movie_is_not_hidden_by_a_common_one_that_rose_by_more() -> None:
+    """p goes from none of ten users to six, h from three to ten: h rose by more, p more times over."""
+    site = Site()
+    for user in range(20):
+        canary, nth = user < 10, user % 10
+        shown = ("h p" if nth < 6 else "h") if canary else ("h" if nth < 3 else "x")
+        site.serve(user, shown, user, "svd:canary" if canary else "svd:stable")
+    found = site.lists()
+    canary = found.arms == found.number("svd:canary")
+    assert variety.crowding(found.take(canary), found.take(~canary), 0.1)[1:] == (0.6, 0.0)

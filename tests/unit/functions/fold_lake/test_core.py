@@ -6,7 +6,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from functions.fold_lake.core import batches, combine, expired, model_versions, rows_of, still_stored
+from functions.fold_lake.core import (
+    batches,
+    combine,
+    evaluated_at,
+    expired,
+    model_versions,
+    report_number,
+    rows_of,
+    still_stored,
+)
 from functions.ingest.core import landing_object
 from shared import keys
 from shared.errors import Corrupt
@@ -121,3 +130,11 @@ def test_what_is_still_stored_counts_only_what_was_there_and_is() -> None:
 def test_every_model_that_a_channel_names_is_live(state: dict[str, object], named: set[str]) -> None:
     """At the top and in what stands beside it, whatever else is there or missing."""
     assert model_versions(state) == named
+
+
+def test_an_online_report_says_when_it_was_made() -> None:
+    """By its name they come in order; one that is damaged is as old as can be."""
+    assert sorted(["reports/online/10.json", "reports/online/9.json"], key=report_number)[0].endswith("/9.json")
+    assert report_number("reports/online/x") == -1
+    assert evaluated_at(b'{"evaluated_at": 7}') == 7
+    assert [evaluated_at(damage) for damage in (b"", b"[]", b"{}", b"[" * 100_000, b"\xff")] == [0] * 5

@@ -1,6 +1,7 @@
 """What is let go, and what never is."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,7 +27,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def deps(tmp_path: Path) -> Deps:
-    return fakes.bucket(tmp_path, retain_watch_days="10", retain_rating_days="10", expire_every_hours="24")
+    return fakes.bucket(tmp_path, retain_watch_days="10", retain_rating_days="10", online_days="1")
 
 
 def happen(deps: Deps, kind: str, offset: int, age: timedelta) -> int:
@@ -78,6 +79,21 @@ def test_old_rows_go_and_newer_ones_stay(deps: Deps) -> None:
     use(deps)
     handle(Tick(), deps)
     assert (offsets(deps), offsets(deps, "rating"), offsets(deps, "account")) == ([1], [], [3])
+
+
+@pytest.mark.parametrize(("days", "left"), [("90", ["10", "11"]), ("0", ["8", "9", "10", "11"])])
+def test_online_reports_go_with_the_lists_that_they_are_about(tmp_path: Path, days: str, left: list[str]) -> None:
+    """By age, not by name; decisions stay."""
+    deps = fakes.bucket(tmp_path, retain_served_days=days)
+    for number, age in enumerate([92, 91, 89, 0], 8):
+        report = json.dumps({"evaluated_at": micros(fakes.NOW - age * DAY)}).encode()
+        deps.objects.put(keys.online_report(number), report)
+    deps.objects.put(keys.decision("score-svd", "m", 8), b"why")
+    happen(deps, "watch", 1, DAY)
+    use(deps)
+    handle(Tick(), deps)
+    assert set(deps.objects.keys("reports/")) == {f"reports/online/{number}.json" for number in left}
+    assert deps.objects.keys("decisions/")
 
 
 @pytest.mark.parametrize("missing", [keys.MATRIX_CHANNEL, keys.EVALUATION_CHANNEL])

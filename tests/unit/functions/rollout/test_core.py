@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.rollout import core
-from functions.rollout.core import ROLLOUT, Rules, accept, judge, observe, order, revision
+from functions.rollout.core import ROLLOUT, Rules, accept, judge, observe, order, revision, routed
 from shared.errors import BadInput
 from shared.rollout import LOG_LENGTH, State
 from tests.unit.functions.rollout.world import SERVICE, decided
@@ -137,6 +137,20 @@ def test_a_silent_canary_gets_no_more_users():
     for number, verdict in enumerate(["hold", "promote"]):
         assert judge(silent, decided("m2", number, verdict), "e", later, RULES).log == silent.log
     assert judge(silent, decided("m2", 3, "roll_back"), "e", later, RULES).name == "stable"
+
+
+def test_a_model_that_goes_back_before_it_had_users_moves_nobody():
+    """Evidence about the others goes on; a canary with users that goes back, or gets more, begins another time."""
+    settled = routed(stable(), 2, START + 9)
+    assert (settled.routed_at, routed(settled, 2, START + 99), routed(stable(), 1, START)) == (
+        START + 9,
+        settled,
+        stable(),
+    )
+    deploying = accept(settled, "m2", 2, START)
+    assert observe(deploying, False, "failed", START, RULES).routed_at == START + 9
+    assert order(deploying, "pause", "ann", "x", START).routed_at == START + 9
+    assert observe(deploying, True, "", START, RULES).routed_at is None
 
 
 def test_a_canary_without_a_verdict_is_held_and_may_still_be_judged():

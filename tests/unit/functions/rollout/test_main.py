@@ -108,6 +108,43 @@ def test_a_decision_is_followed_as_it_is_stored_not_as_it_is_told(world):
     assert world.state.canary.release.model_version == "m2"
 
 
+def test_it_is_noted_when_the_router_followed_not_when_it_was_told(world):
+    """What users do counts from there on; a change that moves nobody leaves it, and the next one that does ends it."""
+    function = live(world, "m1")
+    handle(Tick(), function)
+    before = world.state.routed_at
+    handle(world.pass_gate("m2", 2), function)
+    assert world.state.routed_at == before
+    handle(Tick(), function)
+    assert (world.state.name, world.state.routed_at) == ("canary", None)
+    world.seconds += 5
+    handle(Tick(), function)
+    assert world.state.routed_at == world.deps.now_us()
+    followed = world.state.routed_at
+    world.svd.ready[named("m2")] = None
+    world.seconds += 601
+    handle(Tick(), function)
+    assert world.state.routed_at == followed
+    world.seconds += 61
+    handle(Tick(), function)
+    assert (world.state.log[-1].what, world.state.routed_at) == ("rolled_back", None)
+
+
+def test_while_the_router_does_not_follow_nothing_is_noted(world):
+    """Whatever was asked for."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    routed = world.svd.routed
+    handle(Tick(), function)
+    asked, world.svd.asked, world.svd.routed = world.svd.asked, routed, routed
+    function.converge = lambda *_: None
+    handle(Tick(), function)
+    assert (world.state.name, world.state.routed_at) == ("canary", None)
+    world.svd.asked = asked
+    handle(Tick(), function)
+    assert world.state.routed_at is not None
+
+
 @pytest.mark.parametrize("trouble", ["not ready", "another model"])
 def test_a_canary_that_does_not_answer_as_it_should_never_gets_a_user(world, trouble):
     """It is waited for, and then refused with the reason."""

@@ -94,3 +94,11 @@ def test_where_nothing_is_routed_the_first_model_is_all_there_is():
     assert plan(state(), deployed()) is None
     assert plan(state(canary="m1"), deployed()) == Step([share("m1", "stable", 100)], release("m1"))
     assert plan(state(canary="m1"), deployed(share("m1", "stable", 100))) is None
+
+
+def test_a_revision_that_vanished_is_made_again_though_it_is_still_routed_to():
+    """Whoever routes may not have noticed; and a first revision that is gone keeps nobody."""
+    gone = Deployed([share("m1", "stable", 100)], {}, {}, "1")
+    assert plan(state("m1"), gone) == Step([share("m1", "stable", 100)], release("m1"))
+    no_first = Deployed([Share(FIRST, "stable", 100)], {}, {}, "1")
+    assert plan(state(canary="m1"), no_first) == Step([share("m1", "stable", 100)], release("m1"))
