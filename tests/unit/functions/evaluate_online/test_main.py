@@ -441,7 +441,8 @@ def test_each_step_needs_new_evidence(deps: Deps) -> None:
     fold(deps, SVDPP_IS_BETTER)
     handle(Tick(), Online(deps))
     fold(deps, [SVDPP_IS_BETTER[0]])
-    handle(Tick(), Online(deps))
+    in_a_minute = deps.now() + timedelta(minutes=1)
+    handle(Tick(), Online(replace(deps, now=lambda: in_a_minute)))
     assert len(weights(deps)) == 2
     found = compared_at(deps, 2)
     assert (found["svd_percent"], found["since"], found["estimate"]) == (40, NOW + 6 * 1_000_000, None)

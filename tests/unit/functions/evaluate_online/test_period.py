@@ -26,7 +26,7 @@ def test_while_the_router_does_not_follow_there_is_no_evidence() -> None:
     """All that was served so far was served before the period."""
     assert first(state(None), 1_000, 6, 100).since == 1_006
     assert last(state(None), 1_000, 6, 100).since == 1_006
-    assert compared([state(10), state(None)], 1_000, 6, 100).since == 1_006
+    assert compared([state(10), state(None)], 0, 1_000, 6, 100).since == 1_006
 
 
 def test_without_a_canary_the_last_days_are_looked_at() -> None:
