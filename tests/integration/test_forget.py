@@ -80,6 +80,7 @@ def forget(marquee: Marquee) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.long
 def test_a_user_is_erased_everywhere_while_everything_goes_on(marquee: Marquee) -> None:
     """Every kill is survived, the report is clean, servers do not know the user and go on for others, and neither a
     second sending of the lines nor reading all of Kafka again brings anything back.

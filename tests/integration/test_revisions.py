@@ -168,6 +168,7 @@ def test_a_canary_becomes_stable_and_no_request_fails(serving: Serving) -> None:
     assert serving.deployed().ready == {name("b"): True}
 
 
+@pytest.mark.long
 def test_a_model_that_is_not_there_never_gets_traffic(serving: Serving) -> None:
     """Its revision fails with the reason, and goes when traffic no longer names it; the others do not notice."""
     (stable,) = serving.deployed().shares
