@@ -1,6 +1,6 @@
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -298,12 +298,8 @@ class Failing(fakes.MemoryStore):
         return call
 
 
-@pytest.mark.parametrize("is_lost", [False, True])
-def test_a_store_that_fails_at_any_call_is_made_good_by_the_next_tick(tmp_path: Path, is_lost: bool) -> None:
-    """One decision, one report, the version noted, whichever call failed, and whether it was done or not."""
-    deps = fakes.deps(tmp_path, verdict_min_users="50")
-    rollout(deps)
-    fold(deps, site(n=60).rows)
+def made_good(deps: Deps, is_lost: bool) -> Iterator[Deps]:
+    """Fail each call of the store in turn, let the next tick make it good, and yield what stands then."""
     begun = dict(deps.objects.objects)  # type: ignore[attr-defined]
     for nth in range(1, 100):
         store = Failing(dict(begun), nth, is_lost)
@@ -314,9 +310,19 @@ def test_a_store_that_fails_at_any_call_is_made_good_by_the_next_tick(tmp_path: 
             handle(Tick(), Online(replace(failing, now=lambda: fakes.NOW.replace(minute=1))))
         if not store.was_lost:
             break
+        yield failing
+    assert nth > 8
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_store_that_fails_at_any_call_is_made_good_by_the_next_tick(tmp_path: Path, is_lost: bool) -> None:
+    """One decision, one report, the version noted, whichever call failed, and whether it was done or not."""
+    deps = fakes.deps(tmp_path, verdict_min_users="50")
+    rollout(deps)
+    fold(deps, site(n=60).rows)
+    for failing in made_good(deps, is_lost):
         assert len(decisions(failing)) == 1
         assert failing.channels.get(keys.EVALUATION_CHANNEL)["lake_version"] == 1
-    assert nth > 8
 
 
 def test_a_silent_kafka_is_told_to_the_source_and_made_good(deps: Deps) -> None:
@@ -554,18 +560,8 @@ def test_a_step_is_made_once_whichever_call_of_the_store_fails(deps: Deps, is_lo
     """Before it is done, or after."""
     deps = allowed(deps)
     fold(deps, SVDPP_IS_BETTER)
-    begun = dict(deps.objects.objects)  # type: ignore[attr-defined]
-    for nth in range(1, 100):
-        store = Failing(dict(begun), nth, is_lost)
-        failing = replace(deps, objects=store)
-        try:
-            handle(Tick(), Online(failing))
-        except NotReady:
-            handle(Tick(), Online(replace(failing, now=lambda: fakes.NOW.replace(minute=1))))
-        if not store.was_lost:
-            break
+    for failing in made_good(deps, is_lost):
         assert weights(failing) == [("ann", 50), (WHO, 40)]
-    assert nth > 8
 
 
 def test_a_model_is_read_once_and_a_damaged_one_costs_only_its_own_number(deps: Deps) -> None:
