@@ -52,7 +52,7 @@ unit: $(INSTALLED) ## the tests that start nothing
 integration: $(INSTALLED) ## the tests on real Kafka, SeaweedFS and Envoy
 	@$(BIN)/python -m pytest tests/integration -m "not long" $(ARGS)
 
-long: $(INSTALLED) ## the tests that take minutes each: the loop going round by itself, the drill, an erasure, twenty restarts
+long: $(INSTALLED) ## the tests that take minutes each: the loop going round by itself, the drill, releases under kills, an erasure, twenty restarts
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter

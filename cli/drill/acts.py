@@ -162,7 +162,7 @@ def _over(stage: Stage) -> str:
     now = stage.deps.now_us()
 
     def over(state: State) -> State:
-        return order(state, "rollback", "drill", "the act is over", now) if state.canary else state
+        return order(state, "rollback", "drill", "held to the end of the act, then taken back", now) if state.canary else state
 
     rollout.update(stage.deps.channels, SERVICE, over)
     return ""

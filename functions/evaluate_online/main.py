@@ -154,6 +154,7 @@ def decide(decision: Decision, deps: bootstrap.Deps) -> None:
         decision = Decision.from_bytes(deps.objects.get(key).data)
     failpoints.reach("evaluate_online.after_decision")
     deps.publisher.publish(OnlineEvaluated(decision.service, decision.model_version, decision.number, decision.verdict))
+    failpoints.reach("evaluate_online.after_publish")
     deps.log.info("decided", service=decision.service, verdict=decision.verdict, reason=decision.reason)
 
 

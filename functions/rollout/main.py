@@ -68,6 +68,7 @@ class Rollout:
         self.converge(standing, deployed)
         failpoints.reach("rollout.after_converge")
         self.note(standing, deployed)
+        failpoints.reach("rollout.after_note")
         self.announce(standing)
         failpoints.reach("rollout.after_announce")
 
@@ -116,6 +117,7 @@ class Rollout:
             telemetry.ROLLOUT_CHANGES.labels(service, each.what).inc()
             self.deps.log.info("rollout_changed", service=service, **each.model_dump())
         if news:
+            failpoints.reach("rollout.after_publish")
             told = standing.number
             self.update(service, lambda state: state.model_copy(update={"announced": max(state.announced, told)}))
 
@@ -133,6 +135,7 @@ def evaluated(event: ModelEvaluated, function: Rollout) -> None:
         keys.score_service(event.algorithm),
         lambda state: core.accept(state, event.model_version, lake_version, now),
     )
+    failpoints.reach("rollout.after_accept")
     function.settle(event.algorithm)
 
 
@@ -149,6 +152,7 @@ def judged(event: OnlineEvaluated, function: Rollout) -> None:
     ):
         raise Corrupt(f"{key} is decision {decision.number} about {decision.model_version} of {decision.service}")
     function.update(event.service, lambda state: core.judge(state, decision, key, now, function.rules))
+    failpoints.reach("rollout.after_judge")
     function.settle(algorithm)
 
 
