@@ -123,6 +123,7 @@ def service(
     decision = Decision(
         service=state.service,
         model_version=canary.release.model_version,
+        revision=canary.release.revision,
         against=state.stable.model_version,
         number=version,
         decided_at=now,
