@@ -14,6 +14,7 @@ from shared.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 KAFKA_JARS: Final = ROOT / "infra/local/kafka/target/dependency"
+SOURCES: Final = ROOT / "knative/base/sources/objects/sources.yaml"
 
 PORTS: Final[Mapping[str, int]] = {
     "recommend": 8082,

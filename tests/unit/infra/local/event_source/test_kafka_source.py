@@ -8,6 +8,7 @@ from infra.local.event_source.kafka_source import Source
 
 SPEC = KafkaSource.model_validate(
     {
+        "apiVersion": "sources.knative.dev/v1",
         "kind": "KafkaSource",
         "metadata": {"name": "s"},
         "spec": {
