@@ -113,6 +113,7 @@ class Machine:
             "BUCKET": BUCKET,
             "S3_ENDPOINT": self.url("s3"),
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{self.port('kafka')}",
+            "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
             "KUBERNETES_URL": self.url("serving"),
             **_KEY,
             "PYTHONPATH": str(ROOT),
