@@ -63,6 +63,14 @@ class Schemas:
         return [f"{name}: {'/'.join(map(str, error.instance_path)) or 'it'}: {error.message}" for error in errors]
 
 
+def go() -> str:
+    """Return the path of the go command. Raises: BadInput if there is none."""
+    found = shutil.which("go")
+    if found is None:
+        raise BadInput("go is not installed, 1.24 or later: https://go.dev/doc/install says how to get it")
+    return found
+
+
 def module(path: str, version: str) -> Path:
     """Return the folder of a Go module, downloaded into Go's own cache, which checks it against the public sums.
 

@@ -58,7 +58,7 @@ def test_links_and_paths_in_documents_exist(document: Path) -> None:
     """What a document points to is there."""
     text = document.read_text()
     linked = [document.parent / name for name in re.findall(r"\]\((?!http)([^)#]+)\)", text)]
-    quoted = re.findall(r"`((?:functions|shared|infra|cli|docs|tests|benchmarks|data)/[\w./-]+)`", text)
+    quoted = re.findall(r"`((?:functions|shared|infra|cli|docs|knative|tests|benchmarks|data)/[\w./-]+)`", text)
     missing = [str(path) for path in [*linked, *(ROOT / name for name in quoted)] if not path.exists()]
     assert missing == []
 

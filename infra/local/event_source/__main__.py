@@ -30,7 +30,8 @@ log = structlog.get_logger()
 
 def main(
     sources: Annotated[Path, typer.Argument(help="YAML of KafkaSources, PingSources and KafkaSinks")],
-    port: Annotated[int, typer.Option(help="where /health and /metrics are answered")] = 8150,
+    host: Annotated[str, typer.Option(help="the address at which /health and /metrics are answered")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="and the port")] = 8150,
 ) -> None:
     """Deliver Kafka records and ticks as CloudEvents over HTTP, as Knative's sources do."""
     try:
@@ -38,10 +39,10 @@ def main(
         connection(settings)
     except BadSettings as error:
         raise SystemExit(str(error)) from None
-    uvloop.run(run(loaded, settings, port))
+    uvloop.run(run(loaded, settings, host, port))
 
 
-async def run(sources: config.Sources, settings: Settings, port: int) -> None:
+async def run(sources: config.Sources, settings: Settings, host: str, port: int) -> None:
     """Run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -56,7 +57,7 @@ async def run(sources: config.Sources, settings: Settings, port: int) -> None:
             running.append(Source(spec, settings, send))
         pings = [ping_source.run(spec, partial(_tick, http, spec)) for spec in sources.pings]
         tasks = [asyncio.create_task(each) for each in (*(source.run() for source in running), *pings)]
-        server = await _serve(running, port)
+        server = await _serve(running, host, port)
         stack.push_async_callback(server.cleanup)
         stopping = asyncio.ensure_future(stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -103,7 +104,7 @@ class _Letters:
             self._producer.close(timeout=5)
 
 
-async def _serve(sources: list[Source], port: int) -> web.AppRunner:
+async def _serve(sources: list[Source], host: str, port: int) -> web.AppRunner:
     async def health(_: web.Request) -> web.Response:
         late = [source.name for source in sources if not source.is_reading]
         return web.Response(text=f"not reading yet: {late}\n" if late else "reading\n", status=503 if late else 200)
@@ -115,7 +116,7 @@ async def _serve(sources: list[Source], port: int) -> web.AppRunner:
     app.add_routes([web.get("/health/readiness", health), web.get("/metrics", metrics)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, host, port).start()
     return runner
 
 
