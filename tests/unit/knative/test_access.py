@@ -4,8 +4,6 @@ import pytest
 
 from tests.unit.knative.manifests import ASK_KUBERNETES, OVERLAYS, SERVICES, Object, of_kind, overlay, pods
 
-GATEWAY = [{"port": 8081}]
-
 
 @pytest.mark.parametrize("which", OVERLAYS)
 def test_two_functions_ask_kubernetes_and_one_changes_two_services(which: str) -> None:
@@ -67,8 +65,7 @@ def test_a_function_reaches_what_it_has_keys_for(which: str) -> None:
         assert rule["to"]
         assert len(rule["ports"]) == 1
     for policy in policies.values():
-        for rule in [*policy["spec"].get("egress", []), *policy["spec"].get("ingress", [])]:
-            assert rule["ports"]
+        assert all(rule["ports"] for rule in policy["spec"].get("egress", []))
 
 
 @pytest.mark.parametrize("which", OVERLAYS)
@@ -85,8 +82,15 @@ def test_requests_come_by_knative_alone(which: str) -> None:
     }
 
 
+def test_the_gateway_is_reached_for_requests_from_within() -> None:
+    """Not at the port where it takes those from outside."""
+    for policy in (of_kind(overlay("local"), "NetworkPolicy")[name] for name in ("models", "event-source")):
+        *_, rule = policy["spec"]["egress"]
+        assert rule["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kourier-system"}}}]
+        assert rule["ports"] == [{"port": 8081}]
+
+
 def test_the_event_source_reaches_kafka_and_the_gateway() -> None:
     """And nothing else: no store, no Kubernetes."""
-    kafka, gateway = of_kind(overlay("local"), "NetworkPolicy")["event-source"]["spec"]["egress"]
-    assert kafka["ports"] == [{"port": 9094}]
-    assert gateway["ports"] == GATEWAY
+    kafka, _ = of_kind(overlay("local"), "NetworkPolicy")["event-source"]["spec"]["egress"]
+    assert kafka == of_kind(overlay("local"), "NetworkPolicy")["kafka"]["spec"]["egress"][0]
