@@ -91,12 +91,15 @@ def test_a_container_is_told_only_its_own_secrets(which: str, name: str) -> None
 
 @pytest.mark.parametrize(("which", "name"), RUNNING)
 def test_a_container_is_asked_how_it_does(which: str, name: str) -> None:
-    """Whether it lives and whether it can work, on the port that it listens on."""
-    spec = pods(which)[name]
-    (container,) = spec["containers"]
-    assert [each["containerPort"] for each in container["ports"]] == [8080]
-    assert container["readinessProbe"]["httpGet"]["path"] == "/health/readiness"
-    assert container["livenessProbe"]["httpGet"]["path"] in ("/health/liveness", "/metrics")
+    """Whether it lives and whether it can work, on the port that it listens on; Knative fills it in only for some."""
+    (container,) = pods(which)[name]["containers"]
+    (port,) = container["ports"]
+    assert port["containerPort"] == 8080
+    asked = {probe: container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")}
+    assert {each["port"] for each in asked.values()} <= {8080, port.get("name")}
+    assert asked["readiness"]["path"] == "/health/readiness"
+    assert asked["startup"]["path"] == asked["liveness"]["path"]
+    assert asked["liveness"]["path"] == ("/metrics" if name == "event-source" else "/health/liveness")
 
 
 @pytest.mark.parametrize("which", OVERLAYS)
