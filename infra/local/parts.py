@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from infra.local.machine import KAFKA_JARS, ROOT, Machine
+from infra.local.machine import KAFKA_JARS, ROOT, SOURCES, Machine
 from infra.local.serving import state
 
 _FUNCTIONS: Final = (
@@ -42,7 +42,6 @@ def parts(machine: Machine) -> list[Part]:
 
     Raises: BadInput if the file that says so is damaged.
     """
-    sources = str(ROOT / "infra/local/sources.yaml")
     addresses = {f"{name.upper()}_URL": machine.url(name) for name in _FUNCTIONS}
     router = {"ROUTER": "envoy", "ROUTER_URL": machine.url("envoy-admin")}
     routes = {
@@ -62,7 +61,14 @@ def parts(machine: Machine) -> list[Part]:
         Part(
             "event-source",
             2,
-            [sys.executable, "-m", "infra.local.event_source", sources, "--port", str(machine.port("event-source"))],
+            [
+                sys.executable,
+                "-m",
+                "infra.local.event_source",
+                str(SOURCES),
+                "--port",
+                str(machine.port("event-source")),
+            ],
             ["event-source"],
             "/health/readiness",
             addresses,

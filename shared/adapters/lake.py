@@ -50,7 +50,7 @@ class DeltaLake:
     """The table at `uri` as a `Lake`, for one thread at a time. Until the first commit there is no table."""
 
     uri: str
-    options: Mapping[str, str]
+    options: Mapping[str, str] = field(repr=False)  # it holds keys
     _table: DeltaTable | None = field(init=False, default=None, repr=False)
 
     @classmethod
