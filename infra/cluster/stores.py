@@ -1,8 +1,5 @@
 """Kafka and the S3 store of the local cluster: real ones on the host, each account with what it may do and no more."""
 
-import json
-import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,15 +8,16 @@ from typing import Any, Final
 from kafka import KafkaAdminClient
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
+from infra.accounts import ROOT, Accounts
 from infra.authority import Authority
 from infra.background import Background
-from infra.kafka import accounts, server
+from infra.kafka import server
+from infra.kafka.accounts import create as create_accounts
 from infra.kafka.server import Listeners
 from infra.local.machine import BUCKET
 from infra.local.provision import create_topics
 from infra.minio import server as minio
-from infra.minio.policies import policies
-from infra.minio.set_up import Key, set_up
+from infra.minio.set_up import set_up
 from shared.errors import NotReady
 
 NAME: Final = "kafka.marquee.svc.cluster.local"
@@ -50,11 +48,11 @@ class Stores:
             self._kafka.start(server.prepare(self.folder, listeners, self.authority))
         if not self._minio.process:
             command = minio.command(self.folder / "minio", f"{self.address}:{self.s3_port}")
-            self._minio.start(command, minio.environment(self.keys["root"]))
+            self._minio.start(command, minio.environment(self.accounts.key(ROOT)))
         create_topics(self.host_bootstrap)
         admin = KafkaAdminClient(bootstrap_servers=self.host_bootstrap)
         try:
-            accounts.create(admin, self.passwords)
+            create_accounts(admin, self.accounts.kafka)
         finally:
             admin.close()
         self._set_up()
@@ -80,14 +78,14 @@ class Stores:
         return f"http://{self.address}:{self.s3_port}"
 
     @cached_property
-    def keys(self) -> Mapping[str, Key]:
-        """The key of each account of the S3 store, and that of `root`."""
-        return {name: Key(name, secret) for name, secret in self._secrets["s3"].items()}
-
-    @cached_property
-    def passwords(self) -> Mapping[str, str]:
-        """The password of each account of Kafka."""
-        return self._secrets["kafka"]
+    def accounts(self) -> Accounts:
+        """Every account; one that is new since the last time gets its secret now."""
+        path = self.folder / "accounts.json"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        known = Accounts.model_validate_json(path.read_bytes() or b"{}").completed()
+        path.write_text(known.model_dump_json())
+        return known
 
     def environment(self, account: str) -> dict[str, str]:
         """Return what a function with this account is told of the stores, as far as it has one there."""
@@ -97,38 +95,15 @@ class Stores:
             "KAFKA_BOOTSTRAP": f"{self.kafka_name}:{self.kafka_port}",
             "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         }
-        if account in self.passwords:
-            told |= {"KAFKA_CA_FILE": str(self.authority.certificate), **self._kafka_account(account)}
-        return told | (self.keys[account].environment if account in self.keys else {})
+        if account in self.accounts.kafka:
+            told |= {"KAFKA_CA_FILE": str(self.authority.certificate), **self.accounts.environment(account)}
+        return told | (self.accounts.key(account).environment if account in self.accounts.s3 else {})
 
     def manifests(self) -> list[dict[str, Any]]:
-        """Return the Secrets s3-<account> and kafka-<account> and the ConfigMap kafka-ca, without a namespace."""
-        s3 = {f"s3-{name}": key.environment for name, key in self.keys.items() if name != "root"}
-        kafka = {f"kafka-{name}": self._kafka_account(name) for name in self.passwords}
+        """Return the Secrets of all accounts and the ConfigMap kafka-ca, without a namespace."""
         authority = {"ca.crt": self.authority.certificate.read_text()}
-        return [
-            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kafka-ca"}, "data": authority},
-            *(
-                {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": told}
-                for name, told in (s3 | kafka).items()
-            ),
-        ]
-
-    def _kafka_account(self, account: str) -> dict[str, str]:
-        return {"KAFKA_USERNAME": account, "KAFKA_PASSWORD": self.passwords[account]}
-
-    @cached_property
-    def _secrets(self) -> dict[str, dict[str, str]]:
-        """Every secret by store and account; what is new since the last time gets one too."""
-        path = self.folder / "accounts.json"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        known: dict[str, dict[str, str]] = json.loads(path.read_text() or "{}")
-        names = {"s3": ["root", *policies()], "kafka": [each.name for each in accounts.accounts()]}
-        for store, each in names.items():
-            known[store] = {name: secrets.token_urlsafe(24) for name in each} | known.get(store, {})
-        path.write_text(json.dumps(known))
-        return known
+        config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kafka-ca"}, "data": authority}
+        return [config, *self.accounts.manifests()]
 
     @property
     def _kafka(self) -> Background:
@@ -140,5 +115,4 @@ class Stores:
 
     @retry(retry=retry_if_exception_type(NotReady), stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True)
     def _set_up(self) -> None:
-        functions = {name: key for name, key in self.keys.items() if name != "root"}
-        set_up(self.endpoint, BUCKET, self.keys["root"], functions)
+        set_up(self.endpoint, BUCKET, self.accounts.key(ROOT), self.accounts.keys())
