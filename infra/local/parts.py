@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -84,7 +85,8 @@ def parts(machine: Machine) -> list[Part]:
     ]
 
 
-def _kafka(machine: Machine) -> Part:
+def kafka_command(properties: Path) -> list[str]:
+    """Return what starts Kafka with its properties."""
     heap = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"]
     java = [
         "java",
@@ -92,7 +94,11 @@ def _kafka(machine: Machine) -> Part:
         "-XX:TieredStopAtLevel=1",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     ]  # quick to warm up
-    command = [*java, "-cp", f"{KAFKA_JARS}/*", "kafka.Kafka", str(machine.config / "kafka.properties")]
+    return [*java, "-cp", f"{KAFKA_JARS}/*", "kafka.Kafka", str(properties)]
+
+
+def _kafka(machine: Machine) -> Part:
+    command = kafka_command(machine.config / "kafka.properties")
     return Part("kafka", 0, command, ["kafka", "kafka-controller"], seconds_to_stop=20)
 
 
