@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill up down status logs cluster cluster-down test unit integration long lint format bench lock clean
+.PHONY: help install demo drill up down status logs cluster cluster-down images test unit integration long lint format bench lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,9 +71,14 @@ bench: $(INSTALLED) ## measure every claim beside its peer; NAME=recommend for o
 	@PYTHON=$(PYTHON) infra/local/prerequisites.sh wrk
 	@$(BIN)/python -m benchmarks $(NAME)
 
-lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with hashes
+images: $(INSTALLED) ## build the images of all functions into .marquee/images, by docker or as root by buildah; NAME=score for one
+	@docker info >/dev/null 2>&1 || PYTHON=$(PYTHON) infra/local/prerequisites.sh buildah debootstrap
+	@$(BIN)/python -m infra.images build --out .marquee/images $(NAME)
+
+lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with hashes, and each image's part of it
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --no-strip-extras --generate-hashes --no-emit-index-url --quiet \
 		--python-version 3.11 --custom-compile-command "make lock" --output-file requirements.txt
+	@$(BIN)/python -m infra.images lock
 
 clean: ## remove what was installed and generated, the data of `make up` too
 	@if [ -x $(BIN)/marquee ]; then $(BIN)/marquee down; fi

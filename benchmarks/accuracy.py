@@ -13,7 +13,7 @@ from functions.build_matrix import gather
 from functions.evaluate_offline.core import rmse_on
 from functions.train import core, descent
 from infra.local.machine import ROOT
-from shared.adapters.files import read_yaml
+from shared.adapters.yaml_file import read_yaml
 from shared.events import ALGORITHMS, Algorithm
 from shared.matrix import RatingMatrix, Split
 from shared.model import FactorModel

@@ -16,7 +16,7 @@ from benchmarks.report import Result
 from cli.replay import replay
 from infra.local.machine import BUCKET
 from shared import keys
-from shared.adapters.lake import s3_options
+from shared.adapters.commits import s3_options
 from shared.errors import NotReady
 
 RATE, SECONDS = 200, 60

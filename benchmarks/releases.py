@@ -19,7 +19,7 @@ from functions.evaluate_offline import core as offline
 from functions.train import timed
 from functions.train.core import Order, parameters, ready
 from shared import keys
-from shared.adapters.files import read_yaml
+from shared.adapters.yaml_file import read_yaml
 from shared.errors import NotReady
 from shared.model import FactorModel
 from shared.settings import cores

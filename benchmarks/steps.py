@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cli.drill.stage import Stage
 from shared import keys
-from shared.adapters.lake import s3_options
+from shared.adapters.commits import s3_options
 from shared.artifacts import MANIFEST, Manifest
 from shared.events import MOVIELOG
 

@@ -18,7 +18,8 @@ from functions.build_matrix import core, gather
 from functions.train import core as training
 from functions.train import timed
 from shared import accuracy
-from shared.adapters.files import DirectoryStore, read_yaml
+from shared.adapters.files import DirectoryStore
+from shared.adapters.yaml_file import read_yaml
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.errors import BadInput, Conflict, Corrupt, NotFound
 from shared.events import Algorithm

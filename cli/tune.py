@@ -24,8 +24,8 @@ from functions.evaluate_offline.core import rmse_on
 from functions.train import core
 from functions.train.tastes import Watched
 from shared import accuracy
-from shared.adapters.files import read_yaml
 from shared.adapters.processes import die_with_parent
+from shared.adapters.yaml_file import read_yaml
 from shared.errors import BadInput
 from shared.events import Algorithm
 from shared.matrix import Split

@@ -15,10 +15,11 @@ from shared.adapters.kafka_connection import connection
 from shared.adapters.web import web
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.channels import Channels
-from shared.ports import Lake, Log, ObjectStore, Publisher, Revisions, Traffic
+from shared.ports import Commits, Lake, Log, ObjectStore, Publisher, Revisions, Traffic
 from shared.settings import Settings
 
 if TYPE_CHECKING:
+    from shared.adapters.commits import DeltaCommits
     from shared.adapters.kafka import KafkaPublisher
     from shared.adapters.lake import DeltaLake
 
@@ -30,6 +31,7 @@ class Deps:
     settings: Settings
     objects: ObjectStore
     open_lake: Callable[[], Lake]
+    open_commits: Callable[[], Commits]
     open_publisher: Callable[[], Publisher]
     log: Log
     now: Callable[[], datetime]
@@ -86,6 +88,7 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
         settings=settings,
         objects=bucket,
         open_lake=lambda: lake(settings, environment),
+        open_commits=lambda: commits(settings, environment),
         open_publisher=lambda: publisher(settings, function),
         log=structlog.get_logger(function=function),
         now=lambda: datetime.now(UTC),
@@ -120,9 +123,17 @@ def _knative(settings: Settings, environment: Mapping[str, str]) -> knative.Knat
 
 def lake(settings: Settings, environment: Mapping[str, str]) -> "DeltaLake":
     """Return the lake of the bucket. delta-rs is not in the serving images, so it is imported here."""
-    from shared.adapters.lake import DeltaLake, s3_options
+    from shared.adapters.commits import s3_options
+    from shared.adapters.lake import DeltaLake
 
     return DeltaLake.in_bucket(
         settings.bucket,
         s3_options(settings.s3_endpoint, environment),
     )
+
+
+def commits(settings: Settings, environment: Mapping[str, str]) -> "DeltaCommits":
+    """Return what is committed to the lake of the bucket, for those who only follow it."""
+    from shared.adapters.commits import DeltaCommits, s3_options
+
+    return DeltaCommits.in_bucket(settings.bucket, s3_options(settings.s3_endpoint, environment))

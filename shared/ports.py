@@ -74,7 +74,21 @@ NO_VERSION: Final = -1
 """The version of a lake that nothing was ever committed to: it is empty, and only a commit makes it."""
 
 
-class Lake(Protocol):
+Rows = Mapping[str, Sequence[Any]]
+"""Columns by name, of Python's own values; moments are microseconds since 1970."""
+
+
+class Commits(Protocol):
+    """What comes into the lake."""
+
+    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
+        """Return the newest version, and the rows of all kinds that were committed after `version` up to it.
+
+        The rows may repeat, and come in any order. Raise NotReady.
+        """
+
+
+class Lake(Commits, Protocol):
     """The table of everything that happened. Every method may raise NotReady."""
 
     def version(self) -> int:
@@ -95,12 +109,6 @@ class Lake(Protocol):
         """Yield the stored rows of a kind batch by batch, repeats included, in any order, at a version or now.
 
         With `since`, only those taken in from that day on, UTC.
-        """
-
-    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator["pa.RecordBatch"]]:
-        """Return the newest version, and the rows of all kinds that were committed after `version` up to it.
-
-        The rows may repeat, and come in any order.
         """
 
     def counts(self) -> dict[str, int]:

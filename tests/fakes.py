@@ -207,6 +207,7 @@ def deps(folder: Path, **settings: str) -> Deps:
         settings=Settings.from_env(ENVIRONMENT | {name.upper(): value for name, value in settings.items()}),
         objects=MemoryStore(),
         open_lake=lambda: DeltaLake(str(folder / "lake"), {}),
+        open_commits=lambda: DeltaLake(str(folder / "lake"), {}),
         open_publisher=lambda: publisher,
         log=structlog.get_logger(),
         now=lambda: NOW,
@@ -218,5 +219,8 @@ def bucket(folder: Path, **settings: str) -> Deps:
     """Return dependencies whose bucket is a folder, with the lake in it."""
     lake = str(folder / "bucket" / keys.LAKE)
     return replace(
-        deps(folder, **settings), objects=FolderStore(folder / "bucket"), open_lake=lambda: DeltaLake(lake, {})
+        deps(folder, **settings),
+        objects=FolderStore(folder / "bucket"),
+        open_lake=lambda: DeltaLake(lake, {}),
+        open_commits=lambda: DeltaLake(lake, {}),
     )

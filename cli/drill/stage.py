@@ -22,7 +22,8 @@ from infra.local.machine import Machine
 from infra.local.serving import state as serving
 from infra.local.stack import Stack
 from shared import bootstrap, keys, rollout
-from shared.adapters.lake import DeltaLake, s3_options
+from shared.adapters.commits import s3_options
+from shared.adapters.lake import DeltaLake
 from shared.decision import Decision
 from shared.errors import NotReady
 from shared.events import ALGORITHMS, MOVIELOG, ModelEvaluated

@@ -4,12 +4,10 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from shared.history import PANEL
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from shared.ports import Rows
 
 COLUMNS: Final = ("kind", "user_id", "movie_id", "rating", "topic", "partition", "offset", "time")
 NEVER: Final = -(2**63)
@@ -64,7 +62,7 @@ class Fresh:
         acts = ((pair, self.of(pair[0]).of[pair[1]].rating) for pair in list(self.panel))
         return [pair for pair, rating in acts if rating is None or rating >= least]
 
-    def take(self, batch: "pa.RecordBatch") -> int:
+    def take(self, rows: Rows) -> int:
         """Take in watches and ratings of rows with `COLUMNS`, in any order, and return how many rows they are.
 
         One that comes again changes nothing. Of several ratings of a movie the latest counts, by time and then by
@@ -73,7 +71,7 @@ class Fresh:
         n_rows = 0
         changed: dict[str, dict[str, Act]] = {}
         new: list[tuple[str, str]] = []
-        for user_id, movie_id, act in _acts(batch):
+        for user_id, movie_id, act in _acts(rows):
             n_rows += 1
             acts = changed.get(user_id) or changed.setdefault(user_id, dict(self.of(user_id).of))
             before = acts.get(movie_id)
@@ -87,10 +85,9 @@ class Fresh:
         return n_rows
 
 
-def _acts(batch: "pa.RecordBatch") -> Iterator[tuple[str, str, Act]]:
-    columns = (batch[name].to_pylist() for name in COLUMNS[:-1])
-    times = batch["time"].cast("int64").to_pylist()
-    for kind, user_id, movie_id, rating, topic, partition, offset, time in zip(*columns, times, strict=True):
+def _acts(rows: Rows) -> Iterator[tuple[str, str, Act]]:
+    columns = (rows[name] for name in COLUMNS)
+    for kind, user_id, movie_id, rating, topic, partition, offset, time in zip(*columns, strict=True):
         if kind == "watch":
             yield user_id, movie_id, WATCHED
         elif kind == "rating":

@@ -12,7 +12,7 @@ from shared import bootstrap, keys, telemetry
 from shared.adapters.follow import Follower, within
 from shared.errors import Corrupt, NotFound, NotReady
 from shared.history import HISTORY
-from shared.ports import Lake
+from shared.ports import Commits
 from shared.recommendation import Popular
 
 _USERS_KEPT = 10_000
@@ -74,9 +74,9 @@ class Score:
         telemetry.FRESH_ACTS.set_function(self.n_acts)
 
     @cached_property
-    def lake(self) -> Lake:
-        """The lake; its library takes longer to load than a model, so it waits for the first model."""
-        return self.deps.open_lake()
+    def lake(self) -> Commits:
+        """What comes into the lake; its library takes longer to load than a model, so it waits for the first model."""
+        return self.deps.open_commits()
 
     def ready(self) -> None:
         """Raise NotReady until there is a model and, for a while, until it knows what users did since its matrix."""
@@ -109,9 +109,9 @@ class Score:
         """Take in what the lake has committed since the last look, and return its version. Raises: NotReady."""
         with self._lake_turn:
             looked_at = self.deps.now().timestamp()
-            version, batches = self.lake.since(served.lake_version, COLUMNS)
-            for batch in batches:
-                telemetry.FRESH_ROWS.inc(served.fresh.take(batch))
+            version, found = self.lake.since(served.lake_version, COLUMNS)
+            for rows in found:
+                telemetry.FRESH_ROWS.inc(served.fresh.take(rows))
             served.lake_version, served.complete_at = version, looked_at
             return version
 

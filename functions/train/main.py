@@ -6,8 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 from functions.train import core, timed
 from shared import bootstrap, forgotten, keys, rollout, telemetry
 from shared.adapters.entrypoint import event_app, target
-from shared.adapters.files import read_yaml
 from shared.adapters.processes import die_with_parent
+from shared.adapters.yaml_file import read_yaml
 from shared.artifacts import Artifact, Manifest, libraries
 from shared.errors import BadEvent, Corrupt, NotFound
 from shared.events import ALGORITHMS, Algorithm, MatrixBuilt, ModelTrained

@@ -1,14 +1,11 @@
-"""Files: a folder as a write-once store, for models that a person keeps on disk; a file that changes; YAML."""
+"""Files: a folder as a write-once store, for models that a person keeps on disk; a file that changes."""
 
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from shared.errors import BadInput, Conflict, NotFound, NotReady
+from shared.errors import Conflict, NotFound, NotReady
 from shared.ports import Tagged
 
 
@@ -47,11 +44,3 @@ def replace(path: Path, data: bytes) -> None:
         part.replace(path)
     except OSError as error:
         raise NotReady(f"{path} cannot be written: {error}") from error
-
-
-def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds. Raises: BadInput."""
-    try:
-        return yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(str(error)) from error

@@ -6,57 +6,27 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from shared import keys
+from shared.adapters.commits import DeltaCommits, translated
 from shared.errors import Conflict, NotReady
 from shared.ports import NO_VERSION, DataFile, Fold, Partition, Vacuumed
 from shared.records import LAKE_SCHEMA, once_each, with_date
 
 _FOLD: Final = "fold_lake"
 _RECENT: Final = 3
-_CHANGE: Final = "_change_type"
 _HOUR_MS: Final = 3_600_000
 # Statistics stand in the log, which is kept: no column may have them that says who somebody is.
 _STATISTICS: Final = {"delta.dataSkippingStatsColumns": "ingested_at"}
 _IDENTITY: Final = ("topic", "partition", "offset", "ingested_at")
 
 
-def s3_options(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what delta-rs needs to commit safely to an S3 store without a lock service.
-
-    The keys are those of the environment; without them delta-rs looks where AWS's own clients do.
-    """
-    given = {name: environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if name in environment}
-    return given | {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "AWS_CONDITIONAL_PUT": "etag",
-        "timeout": "20s",
-        "connect_timeout": "2s",
-    }
-
-
-@dataclass
-class DeltaLake:
+class DeltaLake(DeltaCommits):
     """The table at `uri` as a `Lake`, for one thread at a time. Until the first commit there is no table."""
-
-    uri: str
-    options: Mapping[str, str] = field(repr=False)  # it holds keys
-    _table: DeltaTable | None = field(init=False, default=None, repr=False)
-
-    @classmethod
-    def in_bucket(cls, bucket: str, options: Mapping[str, str]) -> "DeltaLake":
-        """Return the lake of a bucket."""
-        return cls(f"s3://{bucket}/{keys.LAKE}", options)
 
     def version(self) -> int:
         """Return the newest version."""
@@ -65,7 +35,7 @@ class DeltaLake:
 
     def last_fold(self) -> Fold:
         """Return the last committed fold, from the table's own history."""
-        with _translated():
+        with translated():
             table = self._newest()
             number = None if table is None else table.transaction_version(_FOLD)
             if table is None or number is None:
@@ -87,7 +57,7 @@ class DeltaLake:
 
     def backfilled(self, topic: str, partition: int) -> int | None:
         """Return the last offset of a partition that a backfill committed."""
-        with _translated():
+        with translated():
             table = self._newest()
             return None if table is None else table.transaction_version(_backfill(topic, partition))
 
@@ -105,17 +75,6 @@ class DeltaLake:
         with self._stored(kind, columns, version, since) as stored:
             yield from stored
 
-    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[pa.RecordBatch]]:
-        """Return the newest version, and the rows committed after `version`, from the files those commits added.
-
-        A compaction adds none. The files must still be there: a vacuum leaves those of recent versions.
-        """
-        table = self._newest()
-        if table is None:
-            return NO_VERSION, iter(())
-        newest, first = table.version(), max(version, 0) + 1  # version 0 is the table, made empty
-        return newest, _added(table, first, newest, columns) if newest >= first else iter(())
-
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
         total: Counter[str] = Counter()
@@ -125,7 +84,7 @@ class DeltaLake:
 
     def files(self, version: int | None = None) -> list[DataFile]:
         """Return the table's files, from its log."""
-        with _translated():
+        with translated():
             table = self._newest() if version is None else self._open(version)
             if table is None:
                 return []
@@ -138,7 +97,7 @@ class DeltaLake:
 
     def compact(self) -> None:
         """Join small files and write a checkpoint."""
-        with _translated():
+        with translated():
             table = self._newest()
             if table is None:
                 return
@@ -148,7 +107,7 @@ class DeltaLake:
     def drop(self, partitions: Collection[Partition]) -> None:
         """Delete whole partitions: a commit that names their files as removed, and reads and writes none."""
         chosen = " OR ".join(f"(kind = '{each.kind}' AND date = '{each.date}')" for each in sorted(partitions))
-        with _translated():
+        with translated():
             table = self._newest()
             if table is not None:
                 table.delete(chosen)
@@ -159,7 +118,7 @@ class DeltaLake:
         A version from the oldest of `live` on consists of that one's files, which are named to be kept, and of later
         ones, which are younger than its commit.
         """
-        with _translated():
+        with translated():
             table, oldest = self._newest(), self._open(min(live))
             if table is None or oldest is None:
                 return Vacuumed(0, 0)
@@ -176,7 +135,7 @@ class DeltaLake:
 
     def fence(self) -> None:
         """Change the table's metadata, which every commit prepared on the old one conflicts with."""
-        with _translated():
+        with translated():
             table = self._newest()
             if table is not None:
                 table.alter.set_table_properties(_STATISTICS)
@@ -189,7 +148,7 @@ class DeltaLake:
 
         delta-rs reads no further ahead than its reader asks; pyarrow's datasets fill a queue of 1 GiB.
         """
-        with _translated():
+        with translated():
             table = self._newest() if version is None else self._open(version)
             schema = pa.schema([LAKE_SCHEMA.field(name) for name in columns])
             if table is None and version is not None:
@@ -205,7 +164,7 @@ class DeltaLake:
                 raise NotReady(f"the lake: {error}") from error
 
     def _append(self, rows: pa.Table, transaction: Transaction, facts: Mapping[str, Any]) -> int:
-        with _translated():
+        with translated():
             table = self._newest()
             if table is None:
                 table = self._created()
@@ -221,27 +180,6 @@ class DeltaLake:
                 ),
             )
             return table.version()
-
-    def _newest(self) -> DeltaTable | None:
-        """Return the table as it stands now, None before there is one.
-
-        It is kept, so that only commits since the last look are read.
-        """
-        with _translated():
-            table, self._table = self._table, None  # one that fails is not kept
-            if table is None:
-                table = self._open()
-            else:
-                table.update_incremental()
-            self._table = table
-            return table
-
-    def _open(self, version: int | None = None) -> DeltaTable | None:
-        with _translated():
-            try:
-                return DeltaTable(self.uri, version=version, storage_options=dict(self.options))
-            except TableNotFoundError:
-                return None
 
     def _created(self) -> DeltaTable:
         """Make the table, unless another writer just did, and return it."""
@@ -260,30 +198,5 @@ class DeltaLake:
         )
 
 
-def _added(table: DeltaTable, first: int, last: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    with _translated():
-        changes = table.load_cdf(first, last, columns=[f'"{name}"' for name in (*columns, _CHANGE)])
-        schema = pa.schema([*(LAKE_SCHEMA.field(name) for name in columns), (_CHANGE, pa.string())])
-        try:
-            for batch in pa.RecordBatchReader.from_stream(changes).cast(schema):
-                yield batch.filter(pc.equal(batch[_CHANGE], "insert")).select(list(columns))
-        except pa.ArrowInvalid as error:
-            raise NotReady(f"the lake: {error}") from error
-
-
 def _backfill(topic: str, partition: int) -> str:
     return f"backfill:{topic}-{partition}"
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except CommitFailedError as error:
-        raise Conflict(f"the lake: {error}") from error
-    except (DeltaError, OSError) as error:
-        raise NotReady(f"the lake: {error}") from error
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of Rust; its class cannot be imported, and is no Exception
-            raise
-        raise NotReady(f"the lake: delta-rs panicked: {error}") from error

@@ -8,7 +8,8 @@ import pytest
 
 from functions.ingest.core import landing_object
 from shared import keys
-from shared.adapters.lake import DeltaLake, s3_options
+from shared.adapters.commits import s3_options
+from shared.adapters.lake import DeltaLake
 from shared.ports import Fold, Partition
 from shared.records import to_table
 from shared.rows import Row

@@ -181,7 +181,7 @@ def test_live_readers_go_on(deps: Deps) -> None:
     lake.version()
     forget(USER, deps, 0)
     _, batches = lake.since(1, ["user_id", "offset"])
-    assert {row["user_id"] for batch in batches for row in batch.to_pylist()} == {"33", None}
+    assert {user_id for batch in batches for user_id in batch["user_id"]} == {"33", None}
 
 
 def test_a_compaction_that_read_the_bytes_of_before_brings_nothing_back(deps: Deps) -> None:

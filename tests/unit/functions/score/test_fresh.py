@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from functions.build_matrix import gather
-from functions.score.fresh import NOTHING, WATCHED, Act, Fresh
+from functions.score.fresh import COLUMNS, NOTHING, WATCHED, Act, Fresh
 from tests.ratings import table
 
 
@@ -14,18 +14,8 @@ def batch(*rows, records=None):
     """Return rows of (kind, user, movie, rating, second), each the record of its second if no others are given."""
     kinds, users, movies, ratings, seconds = zip(*rows, strict=True)
     topics, partitions, offsets = zip(*(records or [("log", 0, second) for second in seconds]), strict=True)
-    return pa.record_batch(
-        {
-            "kind": kinds,
-            "user_id": users,
-            "movie_id": movies,
-            "rating": pa.array(ratings, pa.float64()),
-            "topic": topics,
-            "partition": partitions,
-            "offset": offsets,
-            "time": pa.array([second * 1_000_000 for second in seconds], pa.timestamp("us", "UTC")),
-        }
-    )
+    times = [second * 1_000_000 for second in seconds]
+    return dict(zip(COLUMNS, (kinds, users, movies, ratings, topics, partitions, offsets, times), strict=True))
 
 
 def taken(*batches):

@@ -209,7 +209,7 @@ def test_while_the_lake_is_away_models_answer_and_the_lag_grows(deps, monkeypatc
             raise NotReady("the lake is away")
 
     serve(deps)
-    later = dataclasses.replace(deps, open_lake=Away, now=lambda: fakes.NOW.replace(minute=1))
+    later = dataclasses.replace(deps, open_commits=Away, now=lambda: fakes.NOW.replace(minute=1))
     with entry.client("score", later, monkeypatch) as http:
         time.sleep(0.2)
         assert http.get("/top/1").json()["movies"] == ["m0"]
@@ -235,7 +235,7 @@ def test_a_new_model_never_waits_long_for_the_lake(deps, monkeypatch, does):
     over = threading.Event()
     settings = deps.settings.model_copy(update={"fresh_wait_seconds": 0.1})
     serve(deps)
-    with entry.client("score", dataclasses.replace(deps, open_lake=Odd, settings=settings), monkeypatch) as http:
+    with entry.client("score", dataclasses.replace(deps, open_commits=Odd, settings=settings), monkeypatch) as http:
         for version in ("v1", "v2", "v3"):
             serve(deps, version)
             until(http, "/top/1", lambda answer, version=version: answer.json()["model"] == f"svd@{version}")
@@ -255,7 +255,7 @@ def test_a_new_process_is_ready_once_it_has_caught_up_or_waited(deps, monkeypatc
     for seconds, is_back in ((60.0, True), (0.3, False)):
         go = threading.Event()
         away = dataclasses.replace(
-            deps, open_lake=Later, settings=deps.settings.model_copy(update={"fresh_wait_seconds": seconds})
+            deps, open_commits=Later, settings=deps.settings.model_copy(update={"fresh_wait_seconds": seconds})
         )
         with entry.client("score", away, monkeypatch) as http:
             assert http.get("/top/1").status_code == 200

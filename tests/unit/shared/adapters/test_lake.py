@@ -143,7 +143,7 @@ def test_a_store_that_is_away_is_not_ready() -> None:
 
 def since(lake: DeltaLake, version: int) -> tuple[int, list[tuple[str, int]]]:
     newest, batches = lake.since(version, ["kind", "offset"])
-    return newest, [pair for batch in batches for pair in zip(*batch.to_pydict().values(), strict=True)]
+    return newest, [pair for batch in batches for pair in zip(*batch.values(), strict=True)]
 
 
 def test_what_came_since_a_version_is_read_alone(lake: DeltaLake) -> None:
