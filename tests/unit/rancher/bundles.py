@@ -109,15 +109,24 @@ def merged(document: Object, patch: Mapping[str, Any]) -> Object:
 
 
 def _missing(desired: Object, live: Object) -> Object:
-    """Return the part of `desired` that `live` has not. Lists count as a whole; more in a live map is fine."""
+    """Return the part of `desired` that `live` has not. What is more in a live map is fine, in a list it is not."""
     missing: Object = {}
     for key, value in desired.items():
         if isinstance(value, dict) and isinstance(live.get(key), dict):
             if inner := _missing(value, live[key]):
                 missing[key] = inner
-        elif key not in live or live[key] != value:
+        elif key not in live or not _has(live[key], value):
             missing[key] = value
     return missing
+
+
+def _has(live: Any, desired: Any) -> bool:
+    """Return whether a live value has all of the desired one; elements of lists stand at the same places."""
+    if isinstance(desired, dict) and isinstance(live, dict):
+        return all(key in live and _has(live[key], value) for key, value in desired.items())
+    if isinstance(desired, list) and isinstance(live, list):
+        return len(desired) == len(live) and all(_has(*pair) for pair in zip(live, desired, strict=True))
+    return bool(live == desired)
 
 
 def _without(document: Object, pointers: Iterable[str]) -> Object:

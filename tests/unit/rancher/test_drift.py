@@ -98,9 +98,7 @@ def changed(name: str, revision: str | None) -> tuple[Object, Object]:
 def test_what_knative_fills_in_is_no_drift() -> None:
     """A Service that was just applied is as it should be, in the eyes of Fleet."""
     assert len(services()) == 10
-    assert {name: drift("marquee", desired(name), installed(name)) for name in services()} == {
-        name: {} for name in services()
-    }
+    assert [found for name in services() if (found := drift("marquee", desired(name), installed(name)))] == []
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -132,6 +130,16 @@ def test_another_image_of_a_function_is_drift() -> None:
     for name in services().keys() - SCORES:
         live = installed(name)
         live["spec"]["template"]["spec"]["containers"][0]["image"] = "other"
+        assert drift("marquee", desired(name), live) != {}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_what_stands_beside_the_image_is_still_watched(name: str) -> None:
+    """Less memory, or another user, is drift within the container that rollout writes."""
+    for changed_by_hand in ({"resources": {"limits": {"memory": "1Gi"}}}, {"securityContext": {"runAsUser": 0}}):
+        live = on_trial(name)
+        containers = live["spec"]["template"]["spec"]["containers"]
+        containers[0] = merged(containers[0], changed_by_hand)
         assert drift("marquee", desired(name), live) != {}
 
 
