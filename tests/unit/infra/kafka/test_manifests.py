@@ -10,7 +10,7 @@ from infra import schemas
 from infra.kafka.accounts import Rule, accounts
 from infra.kafka.crds import crds
 from infra.local.event_source.config import load
-from infra.local.machine import DEAD_LETTERS, LARGEST_BYTES, ROOT, TOPICS
+from infra.local.machine import DEAD_LETTERS, LARGEST_BYTES, ROOT, SOURCES, TOPICS
 from shared.events import MOVIELOG, PIPELINE, RecommendationServed
 
 FOLDER = ROOT / "infra/kafka"
@@ -62,7 +62,7 @@ def test_a_function_may_write_what_it_publishes_and_nothing_else(function: str) 
 def test_the_sources_may_read_what_they_deliver_and_write_dead_letters() -> None:
     """Topics and groups of the sources, each by its whole name."""
     addresses = {f"{name.upper()}_URL": "http://nowhere" for name in FUNCTIONS}
-    sources = [each.spec for each in load(ROOT / "infra/local/sources.yaml", addresses).kafka]
+    sources = [each.spec for each in load(SOURCES, addresses).kafka]
     topics = {("topic", topic): READS for each in sources for topic in each.topics}
     groups = {("group", each.consumer_group): READS for each in sources}
     assert rules("event-source") == topics | groups | {("topic", DEAD_LETTERS): WRITES}
