@@ -14,7 +14,10 @@ from infra.cluster.build import build as build_all
 from infra.cluster.machine import Cluster
 from infra.cluster.node import Node
 from infra.cluster.shell import alone, kubectl
+from infra.cluster.site import Site
+from infra.local.machine import ROOT
 from shared.errors import BadInput, MarqueeError
+from shared.settings import Settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +28,7 @@ app = typer.Typer(
 out = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
 
+_IMAGES: Final = ROOT / ".marquee/images"
 _WELL: Final = {"RUNNING", "STOPPED"}  # stopped: not wanted
 
 
@@ -105,10 +109,28 @@ def status() -> None:
 
 
 @app.command()
+def site(
+    images: Annotated[Path, typer.Option(help="The folder of the archives; `make images` fills it.")] = _IMAGES,
+    setting: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A setting of the functions.")] = None,
+) -> None:
+    """Run all of Marquee on the cluster: Kafka and MinIO on this host, the functions in pods, users at port 8082.
+
+    Example: python -m infra.cluster site --setting MIN_NEW_RATINGS=1000
+    """
+    if not list(images.glob("*.tar")):
+        raise BadInput(f"{images} has no image archives: `make images` builds them")
+    settings = dict(_pair(each) for each in setting or ())
+    marquee = Site(_running().cluster)
+    marquee.start(images, settings, _say)
+    out.print(f"users ask at {marquee.url}/recommend/<userid>", highlight=False)
+
+
+@app.command()
 def down() -> None:
     """Stop the cluster, delete all that was in it, and leave the machine as it was; what was built stays cached."""
     cluster = _cluster()
     with alone(cluster):
+        Site(cluster).stop()
         Node(cluster).stop(_say)
     out.print("the cluster is down")
 
@@ -136,6 +158,13 @@ def _running() -> Node:
     if not node.is_up:
         raise BadInput("the cluster is down: python -m infra.cluster up")
     return node
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or name.lower() not in Settings.model_fields:
+        raise BadInput(f"{text!r} is no setting such as MIN_NEW_RATINGS=1000; README.md lists them")
+    return name, value
 
 
 def _say(step: str) -> None:

@@ -1,6 +1,8 @@
 """Go modules: where their files are, and a module from which Kubernetes can be built outside its repository."""
 
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -28,9 +30,17 @@ def required(described: Mapping[str, Any], path: str) -> str:
 
 
 def install(module: str, version: str, commands: Sequence[str], target: Path) -> None:
-    """Compile commands of one module, statically linked, into a folder. Raises: NotReady with the compiler's words."""
-    packages = [f"{module}{command}@v{version}" for command in commands]
-    run("go", "install", *LINK, *packages, environment={"GOBIN": str(target), **STATIC})
+    """Compile commands of one module, statically linked, into a folder. Raises: NotReady with the compiler's words.
+
+    They are built in a copy of the module: `go install MODULE@VERSION` asks for the list of all its versions, too,
+    which a proxy need not have.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        copy = Path(name, "module")
+        shutil.copytree(folder(module, version), copy, ignore=shutil.ignore_patterns("vendor"), symlinks=True)
+        run("chmod", "-R", "u+w", copy)
+        packages = [f".{command}" for command in commands]
+        run("go", "build", "-mod=mod", *LINK, "-o", f"{target}/", *packages, folder=copy, environment=STATIC)
 
 
 def wrapper(kubernetes: Mapping[str, Any], version: str) -> str:
