@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 from shared.adapters.commits import DeltaCommits, translated
 from shared.errors import Conflict, NotReady

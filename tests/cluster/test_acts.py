@@ -113,7 +113,7 @@ def test_recommendations_for_known_and_unknown_users(site: Site, stage: Stage) -
 
 
 def test_a_new_model_gets_ten_percent_and_then_all(site: Site, stage: Stage) -> None:
-    """`rollout` patches the traffic itself; Kourier deals callers by weight, and the front's users stay where they are."""
+    """`rollout` patches the traffic itself; Kourier deals callers by weight, and the front's users stay put."""
     stable = stage.state.stable
     assert stable
     stage.release("planted-next", stage.stable_model())
