@@ -17,12 +17,16 @@ from infra.cluster.stores import Stores
 from infra.deploy.manifests import knative_services
 from infra.deploy.release import SCORES
 from infra.local.machine import ROOT
+from shared.errors import BadInput
 
 NAMESPACE: Final = "marquee"
+IMAGES: Final = ROOT / ".marquee/images"
+"""Where `make images` leaves the archives."""
+
 DOMAIN: Final = "marquee.test"
 
 _SECONDS: Final = 300
-_APPLY: Final = ("apply", "--server-side", "--force-conflicts", "--field-manager=marquee-cluster", "-f", "-")
+_APPLY: Final = ("apply", "--server-side", "--force-conflicts", "--field-manager=marquee", "-f", "-")
 
 OnStep = Callable[[str], None]
 
@@ -55,8 +59,11 @@ class Site:
 
         Those of models are ready once there are models. Raises: BadInput, NotReady telling how the pods do.
         """
+        archives = sorted(images.glob("*.tar"))
+        if not archives:
+            raise BadInput(f"{images} has no image archives: `make images` builds them")
         on_step("loading images")
-        Node(self.cluster).load(sorted(images.glob("*.tar")))
+        Node(self.cluster).load(archives)
         on_step("starting Kafka and MinIO")
         self.stores.up()
         on_step("applying knative/overlays/local")
