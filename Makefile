@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill up down status logs test unit integration long lint format bench images lock clean
+.PHONY: help install demo drill up down status logs cluster cluster-down images test unit integration long lint format bench lock clean
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z.]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## install what is missing: Python packages, Kafka's jars; on Debian as root also Java and Maven
 
@@ -43,8 +43,14 @@ status: $(INSTALLED) ## say how every process does
 logs: $(INSTALLED) ## the last lines of the logs; NAME=ingest for one process
 	@$(BIN)/marquee logs $(NAME)
 
-test: $(INSTALLED) ## all tests but the long ones, with coverage of functions/ and shared/
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 -m "not long" $(ARGS)
+cluster: $(INSTALLED) ## a real Kubernetes with Knative on this Debian machine, as root; the first time it is compiled, ten minutes
+	@$(BIN)/python -m infra.cluster up
+
+cluster-down: $(INSTALLED) ## stop what `make cluster` started, and leave the machine as it was
+	@$(BIN)/python -m infra.cluster down
+
+test: $(INSTALLED) ## all tests but the long ones and the cluster's, with coverage of functions/ and shared/
+	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 -m "not long and not cluster" $(ARGS)
 
 unit: $(INSTALLED) ## the tests that start nothing
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
@@ -52,7 +58,7 @@ unit: $(INSTALLED) ## the tests that start nothing
 integration: $(INSTALLED) ## the tests on real Kafka, SeaweedFS and Envoy
 	@$(BIN)/python -m pytest tests/integration -m "not long" $(ARGS)
 
-long: $(INSTALLED) ## the tests that take minutes each: the loop going round by itself, the drill, an erasure, twenty restarts
+long: $(INSTALLED) ## the tests that take minutes each: the loop going round by itself, the drill, releases under kills, an erasure, twenty restarts
 	@$(BIN)/python -m pytest -m long $(ARGS)
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter

@@ -22,7 +22,7 @@ def run() -> list[Result]:
                 f"2026-11-20T10:00:{n % 60:02d},{n % 9_000 + 1},GET /rate/movie+{n % 5_000}={n % 5 + 1}".encode()
                 for n in range(RECORDS)
             ),
-            stack.environment["KAFKA_BOOTSTRAP"],
+            stack.settings,
             "movielog",
         )
         buckets = iter(range(100))

@@ -34,7 +34,7 @@ def run() -> list[Result]:
         peer = threading.Thread(target=append_for_ever, args=(environment["KAFKA_BOOTSTRAP"], peer_uri, options, stop))
         peer.start()
         time.sleep(SETTLE_SECONDS)
-        replay(lines(RATE * SECONDS), environment["KAFKA_BOOTSTRAP"], "movielog", RATE)
+        replay(lines(RATE * SECONDS), stack.settings, "movielog", RATE)
         time.sleep(SETTLE_SECONDS)
         stop.set()
         peer.join()

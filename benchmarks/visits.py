@@ -26,7 +26,7 @@ def run() -> list[Result]:
     with local("kafka", "s3") as stack:
         nobody = {"SCORE_SVD_URL": NOBODY, "SCORE_SVDPP_URL": NOBODY, "ROUTER": "none"}
         recommend = part(stack, "recommend-1", "/health/readiness", **nobody)
-        with recommend.running(), writing(stack.environment["KAFKA_BOOTSTRAP"], MOVIELOG) as write:
+        with recommend.running(), writing(stack.settings, MOVIELOG) as write:
             played = asyncio.run(drive(crowd, stack.machine.url("recommend-1"), write, Pace(RATE, SECONDS)))
     found = facts(played)
     on_one_core = played.visits / played.cpu_seconds

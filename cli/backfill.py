@@ -18,6 +18,7 @@ from kafka.errors import KafkaError
 
 from functions.ingest import core
 from shared import bootstrap, forgotten
+from shared.adapters.kafka_connection import connection
 from shared.adapters.kafka_records import KafkaConsumer
 from shared.adapters.lake import DeltaLake
 from shared.errors import BadInput, Conflict, NotReady
@@ -129,10 +130,10 @@ def read(topic: str, span: Span, environment: Mapping[str, str]) -> Iterator[tup
 
 @contextmanager
 def _consumer(environment: Mapping[str, str]) -> Iterator[KafkaConsumer]:
-    bootstrap_servers = environment["KAFKA_BOOTSTRAP"]
+    settings = Settings.from_env(environment)
     try:
         consumer = KafkaConsumer(
-            bootstrap_servers=bootstrap_servers,
+            **connection(settings),
             enable_auto_commit=False,
             bootstrap_timeout_ms=10_000,
             max_partition_fetch_bytes=8 * 2**20,
@@ -142,7 +143,7 @@ def _consumer(environment: Mapping[str, str]) -> Iterator[KafkaConsumer]:
         finally:
             consumer.close(autocommit=False)
     except KafkaError as error:
-        raise NotReady(f"Kafka at {bootstrap_servers}: {error!r}") from error
+        raise NotReady(f"Kafka at {settings.kafka_bootstrap}: {error!r}") from error
 
 
 def _lake(environment: Mapping[str, str]) -> DeltaLake:

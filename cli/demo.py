@@ -26,6 +26,7 @@ from infra.local.machine import ROOT, Machine
 from infra.local.stack import Stack, running
 from shared import bootstrap, keys
 from shared.adapters.envoy import EnvoyTraffic
+from shared.adapters.kafka_connection import connection
 from shared.adapters.web import web
 from shared.errors import NotReady
 from shared.events import ALGORITHMS, MOVIELOG
@@ -82,7 +83,7 @@ class Demo:
         with progress() as bars:
             self._stream(bars, deps)
             models = self._train(bars, deps)
-            asked = self._ask(bars)
+            asked = self._ask(bars, deps)
             self._settle(bars, deps)
         summary.show(out, deps, asked, models, self._example(), titles)
         deps.publisher.close()
@@ -91,8 +92,7 @@ class Demo:
         lines = list(site.log_lines(self.first))
         sending = bars.add_task("log lines into Kafka", total=len(lines))
         folding = bars.add_task("rows in the lake", total=len(lines))
-        bootstrap_servers = self.machine.environment["KAFKA_BOOTSTRAP"]
-        replay(lines, bootstrap_servers, MOVIELOG, on_sent=lambda n: bars.update(sending, completed=n))
+        replay(lines, deps.settings, MOVIELOG, on_sent=lambda n: bars.update(sending, completed=n))
         wait(lambda: _rows(deps) >= len(lines), "rows in the lake", lambda: bars.update(folding, completed=_rows(deps)))
         bars.update(folding, completed=len(lines))
 
@@ -126,19 +126,18 @@ class Demo:
         targets = EnvoyTraffic(web(), self.machine.url("envoy-admin")).targets(service)
         return any((each.revision, each.percent) == (name, 100) for each in targets)
 
-    def _ask(self, bars: Progress) -> site.Asked:
+    def _ask(self, bars: Progress, deps: bootstrap.Deps) -> site.Asked:
         known = pc.unique(self.first["user_id"]).to_pylist()
         users = known + UNKNOWN_USERS
-        bootstrap_servers = self.machine.environment["KAFKA_BOOTSTRAP"]
         lines = list(site.log_lines(self.rest, len(self.first)))
         asking = bars.add_task("recommendations asked for", total=REQUESTS_PER_SECOND * ASK_SECONDS)
         streaming = bars.add_task("newer log lines into Kafka", total=len(lines))
         sender = threading.Thread(
-            target=partial(replay, lines, bootstrap_servers, MOVIELOG, len(lines) / ASK_SECONDS),
+            target=partial(replay, lines, deps.settings, MOVIELOG, len(lines) / ASK_SECONDS),
             kwargs={"on_sent": lambda n: bars.update(streaming, completed=n)},
         )
         sender.start()
-        producer = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", linger_ms=20)
+        producer = KafkaProducer(**connection(deps.settings), acks="all", linger_ms=20)
         url = self.machine.url("recommend")
         advance = partial(bars.advance, asking)
         asked = asyncio.run(site.ask(url, users, REQUESTS_PER_SECOND, ASK_SECONDS, producer, SEED, advance))

@@ -9,7 +9,9 @@ from pathlib import Path
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from shared.adapters.kafka_connection import connection
 from shared.errors import BadInput, NotReady
+from shared.settings import Settings
 
 _AT_ONCE = 100
 
@@ -31,7 +33,7 @@ def read_lines(path: Path) -> Iterator[bytes]:
 
 def replay(
     lines: Iterable[bytes],
-    bootstrap: str,
+    settings: Settings,
     topic: str,
     rate: float | None = None,
     on_sent: Callable[[int], None] = lambda _: None,
@@ -41,7 +43,7 @@ def replay(
     Returns: how many lines Kafka has acknowledged. Raises: NotReady if it refuses one.
     """
     sent = 0
-    with writing(bootstrap, topic) as write:
+    with writing(settings, topic) as write:
         started = time.monotonic()
         for sent, line in enumerate(lines, 1):
             write(line)
@@ -54,7 +56,7 @@ def replay(
 
 
 @contextmanager
-def writing(bootstrap: str, topic: str) -> Iterator[Callable[[bytes], None]]:
+def writing(settings: Settings, topic: str) -> Iterator[Callable[[bytes], None]]:
     """Give what sends a line, keyed by its user; at the end Kafka has acknowledged all of them.
 
     Raises: NotReady, from the block too, once Kafka has refused a line.
@@ -63,7 +65,7 @@ def writing(bootstrap: str, topic: str) -> Iterator[Callable[[bytes], None]]:
 
     def check() -> None:
         if failed:
-            raise NotReady(f"Kafka at {bootstrap} did not take every line: {failed[0]!r}")
+            raise NotReady(f"Kafka at {settings.kafka_bootstrap} did not take every line: {failed[0]!r}")
 
     def write(line: bytes) -> None:
         check()
@@ -71,7 +73,7 @@ def writing(bootstrap: str, topic: str) -> Iterator[Callable[[bytes], None]]:
 
     try:
         producer = KafkaProducer(
-            bootstrap_servers=bootstrap, acks="all", linger_ms=20, batch_size=131_072, bootstrap_timeout_ms=10_000
+            **connection(settings), acks="all", linger_ms=20, batch_size=131_072, bootstrap_timeout_ms=10_000
         )
         try:
             yield write
@@ -79,7 +81,7 @@ def writing(bootstrap: str, topic: str) -> Iterator[Callable[[bytes], None]]:
         finally:
             producer.close(timeout=5)
     except KafkaError as error:
-        raise NotReady(f"Kafka at {bootstrap} did not take every line: {error!r}") from error
+        raise NotReady(f"Kafka at {settings.kafka_bootstrap} did not take every line: {error!r}") from error
     check()
 
 

@@ -1,7 +1,7 @@
 """`marquee rollout`: which models are live and why, and what a person may order."""
 
 import getpass
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final
 
@@ -12,7 +12,8 @@ from rich.text import Text
 from cli import weights
 from cli.console import moment, out
 from cli.stream_commands import environment
-from functions.rollout.core import Command, order
+from functions.rollout import core
+from functions.rollout.core import Command
 from shared import bootstrap, keys, rollout
 from shared.decision import Decision
 from shared.errors import BadInput, Corrupt, NotFound
@@ -81,6 +82,20 @@ def rollback(service: Service, why: Why, who: Who = "") -> None:
 
 
 @commands.command()
+def release(
+    service: Service,
+    image: Annotated[str, typer.Option("--image", help="The image with the new code, by digest.")],
+    why: Why,
+    who: Who = "",
+) -> None:
+    """Give other code a trial: the stable model in a new image, judged by users as a model is. On a cluster only.
+
+    Example: marquee rollout release score-svd --image registry.example/marquee/score@sha256:0a1b... --why "less memory"
+    """
+    _change(service, who, why, lambda state, by, now: core.release(state, image, by, why, now))
+
+
+@commands.command()
 def pause(service: Service, why: Why, who: Who = "") -> None:
     """Let users stay where they are until `resume`: no verdict moves them, neither on nor back; a person still can.
 
@@ -120,13 +135,17 @@ def weight(
 
 
 def _order(service: str, command: Command, who: str, why: str) -> None:
+    _change(service, who, why, lambda state, by, now: core.order(state, command, by, why, now))
+
+
+def _change(service: str, who: str, why: str, change: Callable[[State, str, int], State]) -> None:
     if service not in _SERVICES:
         raise BadInput(f"there is no service {service!r}; there are {', '.join(_SERVICES)}")
     _check(why)
     deps = bootstrap.build("rollout-order", environment(), writes=False)
     who, now = who or _user(), deps.now_us()
     number = rollout.read(service, deps.channels.get(service)).number
-    state = rollout.update(deps.channels, service, lambda before: order(before, command, who, why, now))
+    state = rollout.update(deps.channels, service, lambda before: change(before, who, now))
     news = [each for each in state.log if each.number > number and each.who == who]
     for each in news:
         out.print(f"{service}: {each.what.replace('_', ' ')} {each.model_version}", highlight=False, markup=False)

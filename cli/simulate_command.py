@@ -26,6 +26,7 @@ from cli.site import RUNG, answer_of
 from cli.stream_commands import environment
 from infra.local.machine import Machine
 from shared.events import MOVIELOG
+from shared.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -73,18 +74,18 @@ def simulate(
     """
     population = Population(seed, list(islice(read_titles(catalogue), movies)), users)
     crowd = Crowd(population, moment)
-    servers = environment()["KAFKA_BOOTSTRAP"]
+    settings = Settings.from_env(environment())
     url = url or Machine.from_env().url("recommend")
     played = Played()
     with progress() as bars:
         before = _past(bars, crowd, history) if history else []
         spam = past.spam(population, spam_movie, spam_share, datetime.now(UTC)) if spam_movie is not None else []
-        _write(bars, before + spam, servers)
+        _write(bars, before + spam, settings)
         if before and patience and seconds != 0:
             _wait_for_a_model(bars, url, user_of(before[-1]) or b"", patience)
         if seconds != 0:
             faults = Faults(skew_seconds=skew, late_share=late, repeated_share=repeated)
-            played = _play(bars, crowd, url, servers, Pace(rate, seconds, speed), faults)
+            played = _play(bars, crowd, url, settings, Pace(rate, seconds, speed), faults)
     if as_json:
         out.print_json(json.dumps(report.facts(played) | {"next_moment": crowd.moment}))
     else:
@@ -96,10 +97,10 @@ def _past(bars: Progress, crowd: Crowd, n_ratings: int) -> list[bytes]:
     return past.history(crowd, n_ratings, datetime.now(UTC), on_rating=lambda n: bars.update(task, completed=n))
 
 
-def _write(bars: Progress, lines: list[bytes], servers: str) -> None:
+def _write(bars: Progress, lines: list[bytes], settings: Settings) -> None:
     if lines:
         task = bars.add_task("lines of the past into Kafka", total=len(lines))
-        replay(lines, servers, MOVIELOG, on_sent=lambda n: bars.update(task, completed=n))
+        replay(lines, settings, MOVIELOG, on_sent=lambda n: bars.update(task, completed=n))
 
 
 def _wait_for_a_model(bars: Progress, url: str, user: bytes, patience_seconds: float) -> None:
@@ -113,7 +114,7 @@ def _wait_for_a_model(bars: Progress, url: str, user: bytes, patience_seconds: f
     bars.update(task, completed=1)
 
 
-def _play(bars: Progress, crowd: Crowd, url: str, servers: str, pace: Pace, faults: Faults) -> Played:
+def _play(bars: Progress, crowd: Crowd, url: str, settings: Settings, pace: Pace, faults: Faults) -> Played:
     """Let the crowd visit; the first Ctrl-C ends it in good order."""
     task = bars.add_task("visits", total=None if pace.seconds is None else math.ceil(pace.rate * pace.seconds))
 
@@ -130,7 +131,7 @@ def _play(bars: Progress, crowd: Crowd, url: str, servers: str, pace: Pace, faul
 
     before = signal.signal(signal.SIGINT, stop)
     try:
-        with writing(servers, MOVIELOG) as write:
+        with writing(settings, MOVIELOG) as write:
             return asyncio.run(drive(crowd, url, write, pace, faults, stopped.is_set, show))
     finally:
         signal.signal(signal.SIGINT, before)

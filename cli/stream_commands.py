@@ -21,6 +21,7 @@ from shared.errors import BadInput, Corrupt
 from shared.events import MOVIELOG
 from shared.lines import Limits
 from shared.ports import ObjectStore
+from shared.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -53,8 +54,8 @@ def replay(
     total = sum(1 for _ in lines_of(file))
     with progress() as bars:
         task = bars.add_task(f"{file.name} → {topic}", total=total)
-        servers = environment()["KAFKA_BOOTSTRAP"]
-        sent = send(lines_of(file), servers, topic, rate, lambda n: bars.update(task, completed=n))
+        settings = Settings.from_env(environment())
+        sent = send(lines_of(file), settings, topic, rate, lambda n: bars.update(task, completed=n))
     out.print(f"{sent:,} lines are in Kafka.")
 
 

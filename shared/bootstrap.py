@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from shared.adapters import envoy, knative, kubernetes, s3
+from shared.adapters.kafka_connection import connection
 from shared.adapters.web import web
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.channels import Channels
@@ -34,7 +35,7 @@ class Deps:
     open_publisher: Callable[[], Publisher]
     log: Log
     now: Callable[[], datetime]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # it holds keys and passwords
 
     @cached_property
     def lake(self) -> Lake:
@@ -75,12 +76,14 @@ class Deps:
 def build(function: str, environment: Mapping[str, str] = os.environ, *, writes: bool = True) -> Deps:
     """Connect a function to its bucket, lake and Kafka; one that only reads may start while the bucket is away.
 
-    Raises: BadSettings naming every wrong key, or a store that ignores conditional writes; NotReady.
+    Raises: BadSettings naming every wrong key, or a store that ignores conditional writes, or, as whoever writes tells
+    of it, an account for Kafka that is missing; NotReady.
     """
     settings = Settings.from_env(environment)
     bucket = s3.Bucket(s3.client(settings.s3_endpoint, environment), settings.bucket)
     if writes:
         bucket.refuse_if_unconditional()
+        connection(settings)
     return Deps(
         settings=settings,
         objects=bucket,
@@ -97,7 +100,7 @@ def publisher(settings: Settings, function: str) -> "KafkaPublisher":
     """Return the way to Kafka. Its client is imported here: `score` tells nobody anything, and starts sooner."""
     from shared.adapters.kafka import KafkaPublisher
 
-    return KafkaPublisher(settings.kafka_bootstrap, function)
+    return KafkaPublisher(settings, function)
 
 
 def traffic(settings: Settings, environment: Mapping[str, str]) -> Traffic | None:

@@ -11,7 +11,7 @@ Verdict = Literal["promote", "hold", "roll_back"]
 
 
 class Decision(BaseModel):
-    """A verdict about the canary of a service, and why.
+    """A verdict about the canary of a service, the revision that answers from a model, and why.
 
     `number` is the lake version that it was made from, so of two decisions the one with the higher number knows more.
     `is_safe` says that every guardrail holds for sure, so that more users may see the canary. `decided_at` is in
@@ -22,6 +22,7 @@ class Decision(BaseModel):
 
     service: str
     model_version: str
+    revision: str
     against: str
     number: Annotated[int, Field(ge=0)]
     decided_at: Annotated[int, Field(ge=0)]

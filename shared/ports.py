@@ -158,18 +158,35 @@ class Share(NamedTuple):
     percent: int
 
 
+class ByHand(NamedTuple):
+    """How somebody else wants the users of a service to be shared out, in percent by revision, and who that is."""
+
+    users: Mapping[str, int]
+    who: str
+
+
 class Deployed(NamedTuple):
     """What a service does.
 
-    `shares` is what the router really does, empty while it does nothing yet. `ready` has each revision that is or shall
-    be routed to, unless it is gone and has to be made: True, False if it failed, None if nobody knows yet; `reasons`
-    says of the latter two why. `version` names what was asked for, and changes with that alone.
+    `shares` is what the router really does, empty while it does nothing yet; a tag in it is empty where there is none.
+    `ready` has each revision that is or shall be routed to, unless it is gone and has to be made: True, False if it
+    failed, None if nobody knows yet; `reasons` says of the latter two why. `version` names what was asked for, and
+    changes with that alone. `by_hand` is what was asked for by others than those who use this port, None if nothing.
     """
 
     shares: Sequence[Share]
     ready: Mapping[str, bool | None]
     reasons: Mapping[str, str]
     version: str
+    by_hand: ByHand | None = None
+
+
+class Made(NamedTuple):
+    """A revision to be made: the model that it serves, and the image that it runs, empty for that of the newest one."""
+
+    revision: str
+    model_version: str
+    image: str = ""
 
 
 class Revisions(Protocol):
@@ -183,8 +200,8 @@ class Revisions(Protocol):
     def deployed(self, service: str) -> Deployed:
         """Return what a service does now."""
 
-    def deploy(self, service: str, revision: str, model_version: str, shares: Sequence[Share], version: str) -> None:
-        """Ask for a revision that serves this model, unless there is one, and for these shares, its own among them.
+    def deploy(self, service: str, made: Made, shares: Sequence[Share], version: str) -> None:
+        """Ask for a revision, unless it is there, and for these shares, its own among them.
 
         Raises also: Conflict if the revision is there with another model.
         """

@@ -15,7 +15,7 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Moment = Annotated[int, Field(ge=0)]
 """Microseconds since 1970, UTC."""
 
-What = Literal["deploying", "waiting", "canary", "held", "promoted", "rolled_back", "paused", "resumed"]
+What = Literal["deploying", "waiting", "canary", "held", "promoted", "rolled_back", "paused", "resumed", "overruled"]
 """What can happen to a service's models."""
 
 Name = Literal["empty", "deploying", "canary", "held", "stable"]
@@ -25,13 +25,17 @@ _strict = ConfigDict(frozen=True, extra="ignore")
 
 
 class Release(BaseModel):
-    """A model, the revision that answers from it, and the lake version that it was trained on."""
+    """A model, the revision that answers from it, and the lake version that it was trained on.
+
+    `image` is the code of the revision, empty while nobody chose any.
+    """
 
     model_config = _strict
 
     model_version: str
     revision: str
     lake_version: int
+    image: str = ""
 
 
 class Period(BaseModel):

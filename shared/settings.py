@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from shared.errors import BadSettings
 from shared.events import Algorithm
@@ -25,6 +25,10 @@ class Settings(BaseModel):
     bucket: str
     s3_endpoint: str
     kafka_bootstrap: str
+    kafka_security_protocol: Literal["PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_ca_file: str = ""
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
 
     rating_min: float = 0.5
     rating_max: float = 5.0
@@ -94,6 +98,9 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _make_sense_together(self) -> Self:
+        account = (self.kafka_ca_file, self.kafka_username, self.kafka_password)
+        if self.kafka_security_protocol == "SASL_SSL" and any(account) and not all(account):
+            raise ValueError("SASL_SSL needs KAFKA_CA_FILE, KAFKA_USERNAME and KAFKA_PASSWORD together")
         if self.rating_min >= self.rating_max:
             raise ValueError("RATING_MIN must be below RATING_MAX")
         looked_at = self.online_days + self.canary_max_hours / 24

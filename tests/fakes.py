@@ -13,7 +13,7 @@ from shared import keys
 from shared.adapters.lake import DeltaLake
 from shared.bootstrap import Deps
 from shared.errors import Conflict, NotFound, NotReady
-from shared.ports import Deployed, Keyed, Share, Tagged, Target
+from shared.ports import ByHand, Deployed, Keyed, Made, Share, Tagged, Target
 from shared.settings import Settings
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -122,6 +122,7 @@ class MemoryRevisions:
     """The `Revisions` of one service, and its `Traffic`: users move once every revision that is asked for is ready.
 
     `ready` is what tests say of revisions; one that they say nothing of is ready. `history` has all traffic there was.
+    `hand` moves users as a person does who knows nothing of this port.
     """
 
     def __init__(self, service: str) -> None:
@@ -129,6 +130,8 @@ class MemoryRevisions:
         self.asked: Sequence[Share] = [self.first]
         self.routed: Sequence[Share] = [self.first]
         self.models = {self.first.revision: ""}
+        self.images: dict[str, str] = {}
+        self.by_hand: ByHand | None = None
         self.ready: dict[str, bool | None] = {}
         self.version = 1
         self.down = False
@@ -140,11 +143,12 @@ class MemoryRevisions:
         names = {share.revision for share in [*self.asked, *self.routed]}
         ready = {name: self.ready.get(name, True) for name in names}
         reasons = {name: "no answer" for name, is_ready in ready.items() if not is_ready}
-        return Deployed(tuple(self.routed), ready, reasons, str(self.version))
+        return Deployed(tuple(self.routed), ready, reasons, str(self.version), self.by_hand)
 
-    def deploy(self, service: str, revision: str, model_version: str, shares: Sequence[Share], version: str) -> None:
-        assert self.models.get(revision, model_version) == model_version
-        self._ask(shares, version, {revision: model_version})
+    def deploy(self, service: str, made: Made, shares: Sequence[Share], version: str) -> None:
+        assert self.models.get(made.revision, made.model_version) == made.model_version
+        self.images[made.revision] = made.image
+        self._ask(shares, version, {made.revision: made.model_version})
 
     def shift(self, service: str, shares: Sequence[Share], version: str) -> None:
         self._ask(shares, version, {})
@@ -152,6 +156,16 @@ class MemoryRevisions:
     def targets(self, service: str) -> list[Target]:
         self._answer()
         return [Target(each.revision, each.tag, each.percent, f"http://{each.revision}") for each in self.routed]
+
+    def hand(self, **users: int) -> None:
+        """Give percentages of the users to models, without tags."""
+        names = {model: name for name, model in self.models.items()}
+        self._ask(
+            [Share(names[model], f"by-hand-{model}", percent) for model, percent in users.items()],
+            str(self.version),
+            {},
+        )
+        self.by_hand = ByHand({names[model]: percent for model, percent in users.items() if percent}, "kubectl-edit")
 
     def users(self) -> dict[str, int]:
         """Return the percentage of users of each model."""
@@ -168,6 +182,7 @@ class MemoryRevisions:
         assert len(set(names)) == len({share.tag for share in shares}) == len(shares) <= 2
         assert set(names) <= models.keys()
         assert set(made) <= set(names)
+        self.by_hand = None
         if list(shares) != list(self.asked):
             self.asked, self.models, self.version = list(shares), models, self.version + 1
         self._reconcile()

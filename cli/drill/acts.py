@@ -159,10 +159,10 @@ def _ends(stage: Stage, number: int, wanted: What) -> str:
 
 def _over(stage: Stage) -> str:
     """Take the canary back, if there is one still."""
-    now = stage.deps.now_us()
+    now, why = stage.deps.now_us(), "held to the end of the act, then taken back"
 
     def over(state: State) -> State:
-        return order(state, "rollback", "drill", "the act is over", now) if state.canary else state
+        return order(state, "rollback", "drill", why, now) if state.canary else state
 
     rollout.update(stage.deps.channels, SERVICE, over)
     return ""

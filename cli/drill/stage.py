@@ -32,6 +32,7 @@ from shared.model import FactorModel
 from shared.records import to_table
 from shared.rollout import Change, State
 from shared.rows import Place
+from shared.settings import Settings
 
 SERVICE: Final = "score-svd"
 N_MOVIES: Final = 1_000
@@ -67,7 +68,7 @@ class Crowds:
 
     crowd: Crowd
     url: str
-    servers: str
+    settings: Settings
     rate: float
     played: Played = field(default_factory=Played)
     silent: threading.Event = field(default_factory=threading.Event)
@@ -92,7 +93,7 @@ class Crowds:
             self.failure = error
 
     def _play(self) -> None:
-        with writing(self.servers, MOVIELOG) as write:
+        with writing(self.settings, MOVIELOG) as write:
 
             def log(line: bytes) -> None:
                 if not self.silent.is_set():
@@ -126,8 +127,7 @@ class Stage:
         self.machine: Machine = self.stack.machine
         self.environment = self.stack.environment
         self.deps = bootstrap.build("drill", self.environment, writes=False)
-        url, servers = self.machine.url("recommend"), self.environment["KAFKA_BOOTSTRAP"]
-        self.crowds = Crowds(self.crowd, url, servers, self.rate)
+        self.crowds = Crowds(self.crowd, self.machine.url("recommend"), self.deps.settings, self.rate)
         self.pasts = {name: past.history(self.crowd, n, datetime.now(UTC)) for name, n in self.archives.items()}
 
     @property
@@ -142,7 +142,7 @@ class Stage:
 
     def write(self, lines: list[bytes]) -> None:
         """Put lines into the site's log."""
-        replay(lines, self.environment["KAFKA_BOOTSTRAP"], MOVIELOG)
+        replay(lines, self.deps.settings, MOVIELOG)
 
     def archive(self, name: str) -> None:
         """Put a past straight into the lake, in one commit, as a backfill does: the log stays free for what happens."""

@@ -123,6 +123,7 @@ def service(
     decision = Decision(
         service=state.service,
         model_version=canary.release.model_version,
+        revision=canary.release.revision,
         against=state.stable.model_version,
         number=version,
         decided_at=now,
@@ -154,6 +155,7 @@ def decide(decision: Decision, deps: bootstrap.Deps) -> None:
         decision = Decision.from_bytes(deps.objects.get(key).data)
     failpoints.reach("evaluate_online.after_decision")
     deps.publisher.publish(OnlineEvaluated(decision.service, decision.model_version, decision.number, decision.verdict))
+    failpoints.reach("evaluate_online.after_publish")
     deps.log.info("decided", service=decision.service, verdict=decision.verdict, reason=decision.reason)
 
 

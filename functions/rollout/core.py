@@ -10,7 +10,7 @@ or is late, changes nothing. A clock that went back makes a step wait, and never
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -51,7 +51,8 @@ def revision(service: str, model_version: str) -> str:
 def accept(state: State, model_version: str, lake_version: int, now: Moment) -> State:
     """A model passed the offline gate: it becomes the canary, or waits for the one there is to be judged.
 
-    A model that was accepted before, or knows less of the lake than one that was, changes nothing.
+    A model that was accepted before, or knows less of the lake than one that was, changes nothing. Its revision runs
+    the image that the stable one runs when it begins.
     """
     is_newer = lake_version > state.lake_version
     if not is_newer and (lake_version < state.lake_version or model_version in state.accepted):
@@ -64,6 +65,50 @@ def accept(state: State, model_version: str, lake_version: int, now: Moment) -> 
         return _start(state, release, now)
     why = f"{state.canary.release.model_version} is still on trial"
     return _changed(state, now, "waiting", release, 0, why, waiting=release)
+
+
+def release(state: State, image: str, who: str, why: str, now: Moment) -> State:
+    """Let the stable model have a trial with other code, as a model has it.
+
+    Raises: BadInput if there is no stable model, a canary is on trial, or the stable one runs that image.
+    """
+    if state.stable is None:
+        raise BadInput(f"{state.service} has no stable model yet; the first one runs the image of its Service")
+    if state.canary:
+        raise BadInput(
+            f"{state.canary.release.model_version} of {state.service} is on trial; let it end, or roll it back"
+        )
+    if state.stable.image == image:
+        raise BadInput(f"{state.service} runs {image} already")
+    name = revision(state.service, f"{state.stable.model_version}@{image}")
+    return _start(state, state.stable.model_copy(update={"revision": name, "image": image}), now, who, why)
+
+
+def adopt(state: State, users: Mapping[str, int], who: str, now: Moment) -> State:
+    """Follow a person who shared out the users in the Service itself, in percent by revision.
+
+    What is no order about a canary with users, nor one to go back, is overruled: it is noted, and not followed.
+    """
+    canary, stable, previous = state.canary, state.stable, state.previous
+    if users == state.users or stable is None:
+        return state
+    why = "the traffic of the Service was changed by hand"
+    if canary and canary.phase != "deploying" and users.keys() <= {stable.revision, canary.release.revision}:
+        match users.get(canary.release.revision, 0):
+            case 0:
+                return _back(state, now, who, why)
+            case 100:
+                return _promoted(state, now, who, why)
+            case percent:
+                return _weighed(state, canary, percent, now, why, who=who)
+    if canary is None and previous and users == {previous.revision: 100}:
+        return order(state, "rollback", who, why, now)
+    shared = ", ".join(f"{percent} % to {name}" for name, percent in sorted(users.items()))
+    why = f"{why} to {shared}: only a canary with users can be given more or fewer, and only the model before come back"
+    last = state.log[-1] if state.log else None
+    if last and (last.what, last.why) == ("overruled", why):
+        return state
+    return _changed(state, now, "overruled", stable, state.users[stable.revision], why, who)
 
 
 def observe(state: State, is_ready: bool | None, problem: str, now: Moment, rules: Rules) -> State:
@@ -95,13 +140,13 @@ def observe(state: State, is_ready: bool | None, problem: str, now: Moment, rule
 def judge(state: State, decision: Decision, evidence: str, now: Moment, rules: Rules) -> State:
     """Follow a decision: all users, more users, none, or as before.
 
-    A decision about another model, one that knows no more than the last, or one that comes while the rollout is paused,
-    changes nothing; a canary that does not answer gets no more users.
+    A decision about another revision, one that knows no more than the last, or one that comes while the rollout is
+    paused, changes nothing; a canary that does not answer gets no more users.
     """
     canary = state.canary
     if canary is None or canary.phase == "deploying" or state.is_paused:
         return state
-    if decision.model_version != canary.release.model_version or decision.number <= canary.judged:
+    if decision.revision != canary.release.revision or decision.number <= canary.judged:
         return state
     canary = canary.model_copy(update={"judged": decision.number})
     state = state.model_copy(update={"canary": canary})
@@ -157,9 +202,13 @@ def order(state: State, command: Command, who: str, why: str, now: Moment) -> St
             return _changed(state, now, what, about, percent, why, who, is_paused=command == "pause")
 
 
-def _start(state: State, release: Release, now: Moment) -> State:
+def _start(
+    state: State, release: Release, now: Moment, who: str = ROLLOUT, why: str = "it passed the offline gate"
+) -> State:
+    if state.stable and not release.image:
+        release = release.model_copy(update={"image": state.stable.image})
     canary = Canary(release=release, phase="deploying", periods=(Period(since=now, percent=0),))
-    return _changed(state, now, "deploying", release, 0, "it passed the offline gate", canary=canary, waiting=None)
+    return _changed(state, now, "deploying", release, 0, why, who, canary=canary, waiting=None)
 
 
 def _first_users(state: State, canary: Canary, now: Moment, rules: Rules) -> State:
@@ -169,10 +218,18 @@ def _first_users(state: State, canary: Canary, now: Moment, rules: Rules) -> Sta
     return _weighed(state, canary, rules.steps[0], now, "its revision is ready and answers as it should")
 
 
-def _weighed(state: State, canary: Canary, percent: int, now: Moment, why: str, evidence: str | None = None) -> State:
+def _weighed(
+    state: State,
+    canary: Canary,
+    percent: int,
+    now: Moment,
+    why: str,
+    evidence: str | None = None,
+    who: str = ROLLOUT,
+) -> State:
     since = max(now, canary.periods[-1].since)
     canary = canary.model_copy(update={"periods": (*canary.periods, Period(since=since, percent=percent))})
-    return _changed(state, now, "canary", canary.release, percent, why, evidence=evidence, canary=canary)
+    return _changed(state, now, "canary", canary.release, percent, why, who, evidence, canary=canary)
 
 
 def _out_of_time(state: State, canary: Canary, now: Moment) -> State:

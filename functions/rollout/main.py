@@ -19,7 +19,7 @@ from shared.adapters.web import Web, web
 from shared.decision import Decision
 from shared.errors import BadEvent, BadSettings, Corrupt, MarqueeError
 from shared.events import ALGORITHMS, Algorithm, ModelEvaluated, OnlineEvaluated, RolloutChanged, Tick
-from shared.ports import Deployed, Revisions, Traffic
+from shared.ports import Deployed, Made, Revisions, Traffic
 from shared.rollout import State
 
 _US = 1_000_000
@@ -57,7 +57,7 @@ class Rollout:
         """
         service = keys.score_service(algorithm)
         now = self.deps.now_us()
-        deployed = self.revisions.deployed(service)
+        deployed = self.deployed(service)
         seen = rollout.read(service, self.deps.channels.get(service)).canary
         is_ready, problem = self.look(algorithm, seen, deployed)
         standing = self.update(
@@ -68,8 +68,22 @@ class Rollout:
         self.converge(standing, deployed)
         failpoints.reach("rollout.after_converge")
         self.note(standing, deployed)
+        failpoints.reach("rollout.after_note")
         self.announce(standing)
         failpoints.reach("rollout.after_announce")
+
+    def deployed(self, service: str) -> Deployed:
+        """Return what a service does, once the state follows what a person changed in the Service itself.
+
+        Unless the state changed meanwhile: then it was perhaps read before a change of ours.
+        """
+        number = rollout.read(service, self.deps.channels.get(service)).number
+        found = self.revisions.deployed(service)
+        if found.by_hand:
+            users, who = found.by_hand
+            now = self.deps.now_us()
+            self.update(service, lambda state: core.adopt(state, users, who, now) if state.number == number else state)
+        return found
 
     def look(self, algorithm: Algorithm, canary: rollout.Canary | None, deployed: Deployed) -> tuple[bool | None, str]:
         """Return whether the canary's revision answers as it should, and if not, what is wrong."""
@@ -91,8 +105,8 @@ class Rollout:
         if step is None:
             return
         if step.made:
-            name, model = step.made.revision, step.made.model_version
-            self.revisions.deploy(standing.service, name, model, step.shares, deployed.version)
+            made = Made(step.made.revision, step.made.model_version, step.made.image)
+            self.revisions.deploy(standing.service, made, step.shares, deployed.version)
         else:
             self.revisions.shift(standing.service, step.shares, deployed.version)
 
@@ -116,6 +130,7 @@ class Rollout:
             telemetry.ROLLOUT_CHANGES.labels(service, each.what).inc()
             self.deps.log.info("rollout_changed", service=service, **each.model_dump())
         if news:
+            failpoints.reach("rollout.after_publish")
             told = standing.number
             self.update(service, lambda state: state.model_copy(update={"announced": max(state.announced, told)}))
 
@@ -133,6 +148,7 @@ def evaluated(event: ModelEvaluated, function: Rollout) -> None:
         keys.score_service(event.algorithm),
         lambda state: core.accept(state, event.model_version, lake_version, now),
     )
+    failpoints.reach("rollout.after_accept")
     function.settle(event.algorithm)
 
 
@@ -149,6 +165,7 @@ def judged(event: OnlineEvaluated, function: Rollout) -> None:
     ):
         raise Corrupt(f"{key} is decision {decision.number} about {decision.model_version} of {decision.service}")
     function.update(event.service, lambda state: core.judge(state, decision, key, now, function.rules))
+    failpoints.reach("rollout.after_judge")
     function.settle(algorithm)
 
 

@@ -36,7 +36,7 @@ def plan(state: State, deployed: Deployed) -> Step | None:
         return Step([share for share in there if share.percent or deployed.ready[share.revision]])
     if missing:
         return Step([*there, missing[0]._replace(percent=0)], _release(state, missing[0]))
-    is_so = set(wanted) == set(deployed.shares) and len(wanted) == len(deployed.ready)
+    is_so = not deployed.by_hand and set(wanted) == set(deployed.shares) and len(wanted) == len(deployed.ready)
     return None if is_so else Step(wanted)
 
 

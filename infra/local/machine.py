@@ -14,6 +14,7 @@ from shared.settings import Settings
 
 ROOT: Final = Path(__file__).parents[2]
 KAFKA_JARS: Final = ROOT / "infra/local/kafka/target/dependency"
+SOURCES: Final = ROOT / "knative/base/sources/objects/sources.yaml"
 
 PORTS: Final[Mapping[str, int]] = {
     "recommend": 8082,
@@ -112,6 +113,7 @@ class Machine:
             "BUCKET": BUCKET,
             "S3_ENDPOINT": self.url("s3"),
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{self.port('kafka')}",
+            "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
             "KUBERNETES_URL": self.url("serving"),
             **_KEY,
             "PYTHONPATH": str(ROOT),

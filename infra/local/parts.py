@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from infra.local.machine import KAFKA_JARS, ROOT, Machine
+from infra.local.machine import KAFKA_JARS, ROOT, SOURCES, Machine
 from infra.local.serving import state
 
 _FUNCTIONS: Final = (
@@ -42,7 +43,6 @@ def parts(machine: Machine) -> list[Part]:
 
     Raises: BadInput if the file that says so is damaged.
     """
-    sources = str(ROOT / "infra/local/sources.yaml")
     addresses = {f"{name.upper()}_URL": machine.url(name) for name in _FUNCTIONS}
     router = {"ROUTER": "envoy", "ROUTER_URL": machine.url("envoy-admin")}
     routes = {
@@ -62,7 +62,14 @@ def parts(machine: Machine) -> list[Part]:
         Part(
             "event-source",
             2,
-            [sys.executable, "-m", "infra.local.event_source", sources, "--port", str(machine.port("event-source"))],
+            [
+                sys.executable,
+                "-m",
+                "infra.local.event_source",
+                str(SOURCES),
+                "--port",
+                str(machine.port("event-source")),
+            ],
             ["event-source"],
             "/health/readiness",
             addresses,
@@ -78,7 +85,8 @@ def parts(machine: Machine) -> list[Part]:
     ]
 
 
-def _kafka(machine: Machine) -> Part:
+def kafka_command(properties: Path) -> list[str]:
+    """Return what starts Kafka with its properties."""
     heap = ["-Xms256m", "-Xmx512m", "-XX:+UseSerialGC"]
     java = [
         "java",
@@ -86,7 +94,11 @@ def _kafka(machine: Machine) -> Part:
         "-XX:TieredStopAtLevel=1",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     ]  # quick to warm up
-    command = [*java, "-cp", f"{KAFKA_JARS}/*", "kafka.Kafka", str(machine.config / "kafka.properties")]
+    return [*java, "-cp", f"{KAFKA_JARS}/*", "kafka.Kafka", str(properties)]
+
+
+def _kafka(machine: Machine) -> Part:
+    command = kafka_command(machine.config / "kafka.properties")
     return Part("kafka", 0, command, ["kafka", "kafka-controller"], seconds_to_stop=20)
 
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Collection
+from pathlib import Path
 from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -66,7 +67,12 @@ def write_config(machine: Machine) -> None:
             broker=machine.port("kafka"), controller=machine.port("kafka-controller"), data=machine.data / "kafka"
         )
     )
-    if not (machine.data / "kafka/meta.properties").exists():
+    format_kafka(properties, machine.data / "kafka")
+
+
+def format_kafka(properties: Path, data: Path) -> None:
+    """Format the folder of Kafka's data, unless it is. Raises: BadInput if that fails."""
+    if not (data / "meta.properties").exists():
         command = ["java", "-cp", f"{KAFKA_JARS}/*", "kafka.tools.StorageTool", "format", "-t", _CLUSTER_ID]
         done = subprocess.run([*command, "-c", str(properties)], capture_output=True, text=True, env=os.environ)
         if done.returncode:

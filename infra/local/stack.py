@@ -63,13 +63,18 @@ class Stack:
         """What the functions are told."""
         return self.machine.environment | dict(self.extra_environment)
 
+    @property
+    def settings(self) -> Settings:
+        """What the functions make of it. Raises: BadSettings."""
+        return Settings.from_env(self.environment)
+
     def start(self, only: Collection[str] = (), on_step: Callable[[str], None] = lambda _: None) -> None:
         """Start every process, or those named, stage by stage, each stage once the one before is healthy.
 
         Raises: BadSettings; BadInput if a port is taken or a tool is missing, saying by what; NotReady naming the
         process that does not become healthy, with the end of its log.
         """
-        Settings.from_env(self.environment)
+        _ = self.settings
         wanted = [part for part in self.parts.values() if not only or part.name in only]
         if not self.is_up:
             self.sweep()

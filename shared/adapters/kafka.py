@@ -17,9 +17,11 @@ from kafka.errors import KafkaError
 from tenacity import Retrying, retry_if_result, wait_random_exponential
 
 from shared import telemetry
+from shared.adapters.kafka_connection import connection
 from shared.errors import NotReady
 from shared.events import encode
 from shared.ports import Keyed, Publisher
+from shared.settings import Settings
 
 _ACKNOWLEDGED_SECONDS: Final = 15
 _BATCH: Final = 1_000
@@ -31,13 +33,13 @@ log = structlog.get_logger()
 class KafkaPublisher:
     """A `Publisher` that waits until all in-sync replicas have the events."""
 
-    bootstrap: str
+    settings: Settings
     source: str
 
     @cached_property
     def _producer(self) -> KafkaProducer:
         return KafkaProducer(
-            bootstrap_servers=self.bootstrap,
+            **connection(self.settings),
             acks="all",
             enable_idempotence=True,
             linger_ms=5,

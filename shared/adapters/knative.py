@@ -1,5 +1,6 @@
 """Knative Services: where requests go, as their status says, and which revisions shall be there, in their spec."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, retry_if_not_exception_t
 from shared import shares as rules
 from shared.adapters.kubernetes import Api
 from shared.errors import BadSettings, Conflict, Corrupt, NotFound, NotReady
-from shared.ports import Deployed, Share, Target
+from shared.ports import ByHand, Deployed, Made, Share, Target
 
 GROUP: Final = "serving.knative.dev/v1"
 
@@ -19,6 +20,9 @@ UNTAGGED: Final = "stable"
 
 MODEL: Final = "MODEL_VERSION"
 """The variable by which a revision is pinned to a model."""
+
+ASKED: Final = "marquee.rollout/traffic"
+"""The annotation of a Service that says which traffic was asked for here: if there is another, it is by hand."""
 
 _ATTEMPTS: Final = 3
 _READY: Final[Mapping[str, bool | None]] = {"True": True, "False": False, "Unknown": None}
@@ -42,32 +46,33 @@ class KnativeServices:
         """Return what the Service's status says, and the revisions that it or its spec names."""
         found = self.api.get(GROUP, "services", service)
         with _readable(f"Service {service}"):
-            routed = _targets(found["status"]) if found.get("status", {}).get("traffic") else []
+            routed = _shares(found.get("status", {}).get("traffic") or [])
             wished = [each["revisionName"] for each in found["spec"].get("traffic", []) if "revisionName" in each]
             latest = found["spec"]["template"].get("metadata", {}).get("name")
-            version = _version(found)
-        states = {name: self._state(name, latest) for name in {*wished, *(target.revision for target in routed)}}
+            version, by_hand = _version(found), _by_hand(found)
+        states = {name: self._state(name, latest) for name in {*wished, *(share.revision for share in routed)}}
         there = {name: state for name, state in states.items() if state}
         return Deployed(
-            [Share(target.revision, target.tag, target.percent) for target in routed],
+            routed,
             {name: ready for name, (ready, _) in there.items()},
             {name: reason for name, (ready, reason) in there.items() if not ready},
             version,
+            by_hand,
         )
 
-    def deploy(self, service: str, revision: str, model_version: str, shares: Sequence[Share], version: str) -> None:
+    def deploy(self, service: str, made: Made, shares: Sequence[Share], version: str) -> None:
         """Write a template of that name, unless there is the revision already, and the traffic."""
-        rules.check_revision(service, revision)
-        if revision not in {share.revision for share in shares}:
-            raise BadSettings(f"{service}: no share names {revision}")
-        there = self._revision(revision)
+        rules.check_revision(service, made.revision)
+        if made.revision not in {share.revision for share in shares}:
+            raise BadSettings(f"{service}: no share names {made.revision}")
+        there = self._revision(made.revision)
         if there is None:
-            self._change(service, version, shares, lambda spec: _template(spec, revision, model_version))
+            self._change(service, version, shares, lambda spec: _template(spec, made))
             return
-        with _readable(f"revision {revision}"):
+        with _readable(f"revision {made.revision}"):
             model = _environment(there["spec"]).get(MODEL, "")
-        if model != model_version:
-            raise Conflict(f"{revision} is there, with model {model!r} and not {model_version!r}")
+        if model != made.model_version:
+            raise Conflict(f"{made.revision} is there, with model {model!r} and not {made.model_version!r}")
         self.shift(service, shares, version)
 
     def shift(self, service: str, shares: Sequence[Share], version: str) -> None:
@@ -82,13 +87,14 @@ class KnativeServices:
         for share in shares:
             rules.check_revision(service, share.revision)
         traffic = [{"revisionName": each.revision, "tag": each.tag, "percent": each.percent} for each in shares]
+        annotations = {ASKED: _written(shares)}
 
         def attempt() -> None:
             found = self.api.get(GROUP, "services", service)
             with _readable(f"Service {service}"):
                 if _version(found) != version:
                     raise _Passed(f"{service} was changed: it is at {_version(found)}, and {version} was seen")
-                metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
+                metadata = {"resourceVersion": found["metadata"]["resourceVersion"], "annotations": annotations}
                 spec = {**more(found["spec"]), "traffic": traffic}
             self.api.patch(GROUP, "services", service, {"metadata": metadata, "spec": spec})
 
@@ -135,26 +141,60 @@ def _environment(spec: Object) -> dict[str, str]:
     return {each["name"]: each.get("value", "") for each in spec["containers"][0].get("env", [])}
 
 
-def _template(spec: Object, revision: str, model_version: str) -> dict[str, Any]:
-    """Return the change of the template to a revision of this name and model. A patch replaces a list as a whole."""
+def _template(spec: Object, made: Made) -> dict[str, Any]:
+    """Return the change of the template to that of a revision. A patch replaces a list as a whole."""
     first, *others = spec["template"]["spec"]["containers"]
     kept = [each for each in first.get("env", []) if each["name"] != MODEL]
-    pinned = {**first, "env": [*kept, {"name": MODEL, "value": model_version}]}
-    return {"template": {"metadata": {"name": revision}, "spec": {"containers": [pinned, *others]}}}
+    image = {"image": made.image} if made.image else {}
+    pinned = {**first, **image, "env": [*kept, {"name": MODEL, "value": made.model_version}]}
+    return {"template": {"metadata": {"name": made.revision}, "spec": {"containers": [pinned, *others]}}}
+
+
+def _shares(traffic: Sequence[Object]) -> list[Share]:
+    """Return one share for each revision, those with most of the traffic first: Knative may list its tag apart."""
+    shares: dict[str, Share] = {}
+    for each in sorted(traffic, key=lambda each: -each.get("percent", 0)):
+        name = each["revisionName"]
+        before = shares.get(name, Share(name, "", 0))
+        shares[name] = Share(name, before.tag or each.get("tag", ""), before.percent + each.get("percent", 0))
+    return list(shares.values())
 
 
 def _targets(status: Object) -> list[Target]:
-    """Return one target for each revision: Knative may list its share and its tag apart."""
-    percents: dict[str, int] = {}
-    tags: dict[str, tuple[str, str]] = {}
-    for each in sorted(status["traffic"], key=lambda each: -each.get("percent", 0)):
-        name = each["revisionName"]
-        percents[name] = percents.get(name, 0) + each.get("percent", 0)
-        if "tag" in each:
-            tags.setdefault(name, (each["tag"], each["url"]))
-    for name, percent in percents.items():
-        if name not in tags and percent == 100:
-            tags[name] = UNTAGGED, status["address"]["url"]
-        if name not in tags and percent:
+    """Return one target for each revision that can be asked by itself."""
+    urls = {each["tag"]: each["url"] for each in status["traffic"] if "tag" in each}
+    targets = []
+    for name, tag, percent in _shares(status["traffic"]):
+        if tag:
+            targets.append(Target(name, tag, percent, urls[tag]))
+        elif percent == 100:
+            targets.append(Target(name, UNTAGGED, percent, status["address"]["url"]))
+        elif percent:
             raise NotReady(f"{name} has {percent} % of the traffic, and no tag to ask it by")
-    return [Target(name, tag, percents[name], url) for name, (tag, url) in tags.items()]
+    return targets
+
+
+def _by_hand(service: Object) -> ByHand | None:
+    """Return what traffic the spec has, if it is not what was asked for here and names its revisions."""
+    traffic = service["spec"].get("traffic", [])
+    asked = service["metadata"].get("annotations", {}).get(ASKED)
+    if asked is None or not all("revisionName" in each for each in traffic):
+        return None
+    found = [Share(each["revisionName"], each.get("tag", ""), each.get("percent", 0)) for each in traffic]
+    if asked == _written(found):
+        return None
+    return ByHand({each.revision: each.percent for each in _shares(traffic) if each.percent}, _writer(service))
+
+
+def _written(shares: Sequence[Share]) -> str:
+    return json.dumps(sorted(shares))
+
+
+def _writer(service: Object) -> str:
+    """Return what the tool calls itself that wrote the traffic last."""
+    writers = [
+        (each.get("time", ""), each.get("manager", ""))
+        for each in service["metadata"].get("managedFields", [])
+        if "f:traffic" in each.get("fieldsV1", {}).get("f:spec", {})
+    ]
+    return max(writers, default=("", ""))[1] or "somebody"

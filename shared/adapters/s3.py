@@ -24,8 +24,8 @@ _DELETE_AT_ONCE: Final = 1000
 def client(endpoint: str, environment: Mapping[str, str]) -> "S3Client":
     """Return a client with short time-outs: a store that does not answer is a store that is down.
 
-    The keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment; without them boto3 looks where it
-    always does.
+    The keys are AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment, and AWS_CA_BUNDLE the certificates of a
+    store's own authority; without them boto3 looks where it always does.
     """
     return boto3.client(
         "s3",
@@ -33,6 +33,7 @@ def client(endpoint: str, environment: Mapping[str, str]) -> "S3Client":
         region_name="us-east-1",
         aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
         aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+        verify=environment.get("AWS_CA_BUNDLE"),
         config=Config(
             connect_timeout=2,
             read_timeout=10,

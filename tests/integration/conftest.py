@@ -46,7 +46,7 @@ class Marquee:
         return bootstrap.lake(Settings.from_env(self.environment), self.environment)
 
     def send(self, lines: Iterable[bytes], rate: float | None = None) -> int:
-        return replay(lines, self.environment["KAFKA_BOOTSTRAP"], MOVIELOG, rate)
+        return replay(lines, self.stack.settings, MOVIELOG, rate)
 
     def ends(self, topic: str = MOVIELOG) -> dict[int, int]:
         """Return the next offset of each partition."""

@@ -17,6 +17,7 @@ from tests.integration.conftest import Marquee, wait
 from tests.recording import DELIVERIES, RECORDS, SOURCE, headers_of
 
 SOURCES = """
+apiVersion: sources.knative.dev/v1
 kind: KafkaSource
 metadata: {name: movielog}
 spec:
@@ -24,13 +25,13 @@ spec:
   topics: [contract]
   initialOffset: earliest
   ordering: unordered
-  sink: {uri: "${SINK_URL}/sink"}
+  sink: {uri: "SINK/sink"}
   delivery:
     retry: 3
     backoffPolicy: exponential
     backoffDelay: PT0.05S
     timeout: PT5S
-    deadLetterSink: {uri: "${SINK_URL}/dead"}
+    deadLetterSink: {uri: "SINK/dead"}
 """
 
 
@@ -92,12 +93,12 @@ def test_it_sends_what_knative_sends(marquee: Marquee, sink: Sink, tmp_path) -> 
         ).get(10)
     producer.close()
     path = tmp_path / "sources.yaml"
-    path.write_text(SOURCES)
+    path.write_text(SOURCES.replace("SINK", f"http://127.0.0.1:{sink.server_port}"))
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.local.event_source", str(path), "--port", str(port)],
         cwd=ROOT,
-        env=marquee.environment | {"SINK_URL": f"http://127.0.0.1:{sink.server_port}"},
+        env=marquee.environment,
         stdout=subprocess.DEVNULL,
     )
     try:

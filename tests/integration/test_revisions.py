@@ -21,7 +21,7 @@ from infra.local.machine import ROOT, Machine
 from infra.local.stack import Stack, running
 from shared import bootstrap, keys
 from shared.errors import Conflict
-from shared.ports import Deployed, Revisions, Share
+from shared.ports import Deployed, Made, Revisions, Share
 from shared.settings import Settings
 from tests.integration.conftest import wait
 
@@ -77,7 +77,7 @@ class Serving:
         return self.revisions.deployed(SERVICE)
 
     def deploy(self, revision: str, model: str, *shares: Share) -> None:
-        self.revisions.deploy(SERVICE, revision, model, shares, self.deployed().version)
+        self.revisions.deploy(SERVICE, Made(revision, model), shares, self.deployed().version)
 
     def shift(self, *shares: Share) -> None:
         self.revisions.shift(SERVICE, shares, self.deployed().version)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.local.machine import ROOT, TOPICS
+from infra.local.machine import ROOT, SOURCES, TOPICS
 from shared.events import PIPELINE
 from shared.settings import Settings
 
@@ -38,7 +38,7 @@ def test_every_function_is_in_the_readme() -> None:
 
 def test_every_source_reads_a_topic_that_exists() -> None:
     """Sources are where the stream enters: a misspelt topic would be silence."""
-    sources = list(yaml.safe_load_all((ROOT / "infra/local/sources.yaml").read_text()))
+    sources = list(yaml.safe_load_all(SOURCES.read_text()))
     read = {topic for each in sources if each["kind"] == "KafkaSource" for topic in each["spec"]["topics"]}
     assert read <= set(TOPICS)
     assert {event.type for event in PIPELINE} - read == {
@@ -48,7 +48,7 @@ def test_every_source_reads_a_topic_that_exists() -> None:
 
 def test_every_source_has_a_name_of_its_own() -> None:
     """Of two of one kind and name a cluster keeps the last, and one machine sends everything twice."""
-    sources = list(yaml.safe_load_all((ROOT / "infra/local/sources.yaml").read_text()))
+    sources = list(yaml.safe_load_all(SOURCES.read_text()))
     names = [(each["kind"], each["metadata"]["name"]) for each in sources]
     assert len(names) == len(set(names))
 
@@ -58,7 +58,7 @@ def test_links_and_paths_in_documents_exist(document: Path) -> None:
     """What a document points to is there."""
     text = document.read_text()
     linked = [document.parent / name for name in re.findall(r"\]\((?!http)([^)#]+)\)", text)]
-    quoted = re.findall(r"`((?:functions|shared|infra|cli|docs|tests|benchmarks|data)/[\w./-]+)`", text)
+    quoted = re.findall(r"`((?:functions|shared|infra|cli|docs|knative|tests|benchmarks|data)/[\w./-]+)`", text)
     missing = [str(path) for path in [*linked, *(ROOT / name for name in quoted)] if not path.exists()]
     assert missing == []
 

@@ -21,39 +21,43 @@ from infra.local.event_source.delivery import DeadLetters, HttpDeadLetters, Kafk
 from infra.local.event_source.kafka_source import Source
 from infra.local.event_source.message import Message
 from infra.local.machine import LARGEST_BYTES
+from shared.adapters.kafka_connection import connection
 from shared.errors import BadSettings
+from shared.settings import Settings
 
 log = structlog.get_logger()
 
 
 def main(
     sources: Annotated[Path, typer.Argument(help="YAML of KafkaSources, PingSources and KafkaSinks")],
-    port: Annotated[int, typer.Option(help="where /health and /metrics are answered")] = 8150,
+    host: Annotated[str, typer.Option(help="the address at which /health and /metrics are answered")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="and the port")] = 8150,
 ) -> None:
     """Deliver Kafka records and ticks as CloudEvents over HTTP, as Knative's sources do."""
     try:
-        loaded = config.load(sources)
+        loaded, settings = config.load(sources), Settings.from_env(os.environ)
+        connection(settings)
     except BadSettings as error:
         raise SystemExit(str(error)) from None
-    uvloop.run(run(loaded, os.environ["KAFKA_BOOTSTRAP"], port))
+    uvloop.run(run(loaded, settings, host, port))
 
 
-async def run(sources: config.Sources, bootstrap: str, port: int) -> None:
+async def run(sources: config.Sources, settings: Settings, host: str, port: int) -> None:
     """Run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
-        letters = _Letters(http, bootstrap, sources.sink_topics)
+        letters = _Letters(http, settings, sources.sink_topics)
         stack.callback(letters.close)
         running = []
         for spec in sources.kafka:
             send = partial(_deliver, http=http, spec=spec, letters=letters.of(spec.spec.delivery))
-            running.append(Source(spec, bootstrap, send))
+            running.append(Source(spec, settings, send))
         pings = [ping_source.run(spec, partial(_tick, http, spec)) for spec in sources.pings]
         tasks = [asyncio.create_task(each) for each in (*(source.run() for source in running), *pings)]
-        server = await _serve(running, port)
+        server = await _serve(running, host, port)
         stack.push_async_callback(server.cleanup)
         stopping = asyncio.ensure_future(stop.wait())
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -78,9 +82,9 @@ async def _tick(http: aiohttp.ClientSession, spec: config.PingSource, message: M
 class _Letters:
     """The dead letter sinks, with one producer for all that are topics."""
 
-    def __init__(self, http: aiohttp.ClientSession, bootstrap: str, topics: dict[str, str]) -> None:
+    def __init__(self, http: aiohttp.ClientSession, settings: Settings, topics: dict[str, str]) -> None:
         self._http = http
-        self._bootstrap = bootstrap
+        self._settings = settings
         self._topics = topics
         self._producer: KafkaProducer | None = None
 
@@ -90,7 +94,7 @@ class _Letters:
         if sink.ref is None:
             return HttpDeadLetters(self._http, sink.uri or "", delivery.timeout.total_seconds())
         self._producer = self._producer or KafkaProducer(
-            bootstrap_servers=self._bootstrap, acks="all", compression_type="gzip", max_request_size=LARGEST_BYTES
+            **connection(self._settings), acks="all", compression_type="gzip", max_request_size=LARGEST_BYTES
         )
         return KafkaDeadLetters(self._producer, self._topics[sink.ref.name])
 
@@ -100,7 +104,7 @@ class _Letters:
             self._producer.close(timeout=5)
 
 
-async def _serve(sources: list[Source], port: int) -> web.AppRunner:
+async def _serve(sources: list[Source], host: str, port: int) -> web.AppRunner:
     async def health(_: web.Request) -> web.Response:
         late = [source.name for source in sources if not source.is_reading]
         return web.Response(text=f"not reading yet: {late}\n" if late else "reading\n", status=503 if late else 200)
@@ -112,7 +116,7 @@ async def _serve(sources: list[Source], port: int) -> web.AppRunner:
     app.add_routes([web.get("/health/readiness", health), web.get("/metrics", metrics)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
+    await web.TCPSite(runner, host, port).start()
     return runner
 
 

@@ -1,11 +1,10 @@
-"""The sources, in the shape of Knative's own resources, so that one reads like the other."""
+"""The sources, as Knative's own resources: one file is read by a cluster's Knative and by the local event source."""
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -13,8 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from shared.errors import BadSettings
 
 NAMESPACE: Final = "marquee"
-
-_VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
 class Model(BaseModel):
@@ -32,15 +29,24 @@ class Metadata(Model):
 class KafkaSinkReference(Model):
     """A topic to put dead letters on, by the name of its KafkaSink."""
 
+    api_version: Annotated[Literal["eventing.knative.dev/v1alpha1"], Field(alias="apiVersion")]
     kind: Literal["KafkaSink"]
     name: str
 
 
+class ServiceReference(Model):
+    """A function, by the name of its Knative Service."""
+
+    api_version: Annotated[Literal["serving.knative.dev/v1"], Field(alias="apiVersion")]
+    kind: Literal["Service"]
+    name: str
+
+
 class Sink(Model):
-    """Where events go: a URI, or a KafkaSink."""
+    """Where events go: a URI; a function, at the path that the URI then is; or a KafkaSink."""
 
     uri: str | None = None
-    ref: KafkaSinkReference | None = None
+    ref: Annotated[ServiceReference | KafkaSinkReference, Field(discriminator="kind")] | None = None
 
 
 class Delivery(Model):
@@ -68,8 +74,8 @@ class PingSourceSpec(Model):
     """When to tick, by a cron expression that may begin with seconds, and who hears it."""
 
     schedule: str
-    content_type: Annotated[str, Field(alias="contentType")] = "application/json"
-    data: str = "{}"
+    content_type: Annotated[str, Field(alias="contentType")]
+    data: str
     sink: Sink
 
 
@@ -82,6 +88,7 @@ class KafkaSinkSpec(Model):
 class KafkaSource(Model):
     """Records in, CloudEvents out."""
 
+    api_version: Annotated[Literal["sources.knative.dev/v1"], Field(alias="apiVersion")]
     kind: Literal["KafkaSource"]
     metadata: Metadata
     spec: KafkaSourceSpec
@@ -94,6 +101,7 @@ class KafkaSource(Model):
 class PingSource(Model):
     """Time in, CloudEvents out."""
 
+    api_version: Annotated[Literal["sources.knative.dev/v1"], Field(alias="apiVersion")]
     kind: Literal["PingSource"]
     metadata: Metadata
     spec: PingSourceSpec
@@ -102,12 +110,16 @@ class PingSource(Model):
 class KafkaSink(Model):
     """CloudEvents in, records out."""
 
+    api_version: Annotated[Literal["eventing.knative.dev/v1alpha1"], Field(alias="apiVersion")]
     kind: Literal["KafkaSink"]
     metadata: Metadata
     spec: KafkaSinkSpec
 
 
 Resource = Annotated[KafkaSource | PingSource | KafkaSink, Field(discriminator="kind")]
+
+
+Source = TypeVar("Source", KafkaSource, PingSource)
 
 
 class Sources(BaseModel):
@@ -119,26 +131,32 @@ class Sources(BaseModel):
 
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Sources:
-    """Return the resources of a YAML file, with each `${NAME}` replaced from the environment.
+    """Return the resources of a YAML file, each function as its address: that of `fold-lake` is FOLD_LAKE_URL.
 
     Raises: BadSettings naming what is missing or wrong.
     """
     try:
-        text = _VARIABLE.sub(lambda found: environment[found[1]], path.read_text())
-        documents: list[Any] = list(yaml.safe_load_all(text))
+        documents: list[Any] = list(yaml.safe_load_all(path.read_text()))
         resources = TypeAdapter(list[Resource]).validate_python(documents)
+        kafka = [_addressed(each, environment) for each in resources if isinstance(each, KafkaSource)]
+        pings = [_addressed(each, environment) for each in resources if isinstance(each, PingSource)]
     except KeyError as error:
         raise BadSettings(f"{path}: the environment has no {error.args[0]}") from None
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise BadSettings(f"{path}: {'; '.join(wrong)}") from None
-    sources = Sources(
-        kafka=[each for each in resources if isinstance(each, KafkaSource)],
-        pings=[each for each in resources if isinstance(each, PingSource)],
-        sink_topics={each.metadata.name: each.spec.topic for each in resources if isinstance(each, KafkaSink)},
-    )
-    for source in sources.kafka:
+    topics = {each.metadata.name: each.spec.topic for each in resources if isinstance(each, KafkaSink)}
+    for source in kafka:
         reference = source.spec.delivery.dead_letter_sink.ref
-        if reference and reference.name not in sources.sink_topics:
+        if reference and reference.name not in topics:
             raise BadSettings(f"{path}: {source.metadata.name}: no KafkaSink is named {reference.name!r}")
-    return sources
+    return Sources(kafka=kafka, pings=pings, sink_topics=topics)
+
+
+def _addressed(source: Source, environment: Mapping[str, str]) -> Source:
+    """Return the source with its function's address, as Knative resolves it. Raises: KeyError if it has none."""
+    sink = source.spec.sink
+    if not isinstance(sink.ref, ServiceReference):
+        return source
+    address = environment[f"{sink.ref.name.replace('-', '_').upper()}_URL"] + (sink.uri or "")
+    return source.model_copy(update={"spec": source.spec.model_copy(update={"sink": Sink(uri=address)})})

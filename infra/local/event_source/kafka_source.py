@@ -16,7 +16,9 @@ from infra.local.event_source.config import KafkaSource
 from infra.local.event_source.delivery import SECONDS
 from infra.local.event_source.message import Message, Record, message
 from infra.local.event_source.offsets import Offsets
+from shared.adapters.kafka_connection import connection
 from shared.adapters.kafka_records import KafkaConsumer
+from shared.settings import Settings
 
 IN_FLIGHT: Final = 50
 
@@ -31,10 +33,10 @@ log = structlog.get_logger()
 class Source:
     """A running KafkaSource: a thread that reads and commits, an event loop that delivers."""
 
-    def __init__(self, spec: KafkaSource, bootstrap: str, deliver: Callable[[Message], Awaitable[None]]) -> None:
+    def __init__(self, spec: KafkaSource, settings: Settings, deliver: Callable[[Message], Awaitable[None]]) -> None:
         """Take what delivers one event for good; nothing connects before `run`."""
         self._spec = spec
-        self._bootstrap = bootstrap
+        self._settings = settings
         self._deliver = deliver
         self.name = spec.metadata.name
         self._offsets: dict[TopicPartition, Offsets] = {}
@@ -99,7 +101,7 @@ class Source:
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         consumer = KafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **connection(self._settings),
             group_id=self._spec.spec.consumer_group,
             group_instance_id=f"{self._spec.spec.consumer_group}-0",  # restarted, it goes on without a rebalance
             auto_offset_reset=self._spec.spec.initial_offset,

@@ -24,6 +24,7 @@ def service_object(service: Service) -> dict[str, Any]:
         "metadata": {
             "name": service.name,
             "namespace": NAMESPACE,
+            "annotations": service.annotations,
             "generation": service.generation,
             "resourceVersion": str(service.version),
         },

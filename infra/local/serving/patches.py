@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from infra.local.serving.objects import service_object
 from infra.local.serving.state import ROOM, Record, Revision, Service, Template
@@ -50,6 +50,15 @@ class _Spec(Record):
     traffic: Annotated[tuple[_Traffic, ...], Field(min_length=1, max_length=ROOM)]
 
 
+class _Metadata(BaseModel):
+    annotations: dict[str, str] = {}
+
+
+class _Wished(BaseModel):
+    metadata: _Metadata
+    spec: _Spec
+
+
 def changed(service: Service, patch: object) -> Service:
     """Return the service with a JSON merge patch applied, as far as it is of the spec; the same one if nothing changes.
 
@@ -62,11 +71,13 @@ def changed(service: Service, patch: object) -> Service:
         wished = merged(service_object(service), patch)
     except RecursionError as error:
         raise BadInput("the patch is nested too deeply") from error
-    template, wanted = _wanted(service.name, wished)
+    template, wanted, annotations = _wanted(service.name, wished)
     if wished["metadata"].get("resourceVersion") not in {None, str(service.version)}:
         raise Conflict(f"{service.name} has been modified; look at it again, and apply the change to what is there now")
     if (template, wanted) == (service.template, service.wanted):
-        return service
+        if annotations == service.annotations:
+            return service
+        return service.model_copy(update={"annotations": annotations, "version": service.version + 1})
     there = service.revision(template.name)
     if there is not None and there.template != template:
         raise BadSettings(f"{template.name} is there with another environment: a change needs another name")
@@ -74,6 +85,7 @@ def changed(service: Service, patch: object) -> Service:
         update={
             "template": template,
             "wanted": wanted,
+            "annotations": annotations,
             "generation": service.generation + 1,
             "version": service.version + 1,
             "revisions": service.revisions if there else (*service.revisions, Revision(template=template)),
@@ -99,15 +111,16 @@ def merged(target: object, patch: object) -> Any:
     return whole
 
 
-def _wanted(service: str, wished: Mapping[str, Any]) -> tuple[Template, tuple[Share, ...]]:
-    """Return the template and the traffic of a Service's JSON."""
+def _wanted(service: str, wished: Mapping[str, Any]) -> tuple[Template, tuple[Share, ...], dict[str, str]]:
+    """Return the template, the traffic and the annotations of a Service's JSON."""
     if not isinstance(wished.get("metadata"), Mapping) or wished["metadata"].get("name") != service:
         raise BadInput(f"the patch is not one of {service}")
     try:
-        spec = _Spec.model_validate(wished.get("spec"))
+        found = _Wished.model_validate(wished)
     except ValidationError as error:
-        wrong = [f"spec.{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        wrong = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
         raise BadSettings("; ".join(wrong)) from None
+    spec = found.spec
     wanted = tuple(Share(each.revision, each.tag, each.percent) for each in spec.traffic)
     shares.check(service, wanted)
     for name in (spec.template.metadata.name, *(share.revision for share in wanted)):
@@ -118,4 +131,4 @@ def _wanted(service: str, wished: Mapping[str, Any]) -> tuple[Template, tuple[Sh
             raise BadSettings(f"{name[:80]!r} is no setting that a revision can be given")
         if not _VALUE.fullmatch(value):
             raise BadSettings(f"{name}: {value[:80]!r} has characters that it cannot be given")
-    return Template(name=spec.template.metadata.name, environment=environment), wanted
+    return Template(name=spec.template.metadata.name, environment=environment), wanted, found.metadata.annotations

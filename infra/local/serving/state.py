@@ -66,7 +66,7 @@ class Revision(Record):
 class Service(Record):
     """A service: the template of its next revision and the traffic that are wanted, and the traffic that there is.
 
-    `version` counts every change, `generation` those of what is wanted.
+    `version` counts every change, `generation` those of what is wanted. `annotations` are of whoever changes it.
     """
 
     name: str
@@ -76,6 +76,7 @@ class Service(Record):
     wanted: tuple[Share, ...]
     routed: tuple[Share, ...]
     revisions: tuple[Revision, ...]
+    annotations: dict[str, str] = {}
 
     @property
     def named(self) -> set[str]:

@@ -6,6 +6,8 @@ from kafka.errors import KafkaTimeoutError
 from cli.replay import read_lines, replay, user_of
 from cli.stream_commands import lines_of
 from shared.errors import BadInput, NotReady
+from shared.settings import Settings
+from tests.fakes import ENVIRONMENT
 
 
 def test_lines_come_without_their_breaks_from_plain_and_packed_files(tmp_path):
@@ -39,7 +41,7 @@ def test_a_kafka_that_is_away_is_said_in_one_sentence(monkeypatch):
 
     monkeypatch.setattr("cli.replay.KafkaProducer", nobody)
     with pytest.raises(NotReady, match=r"Kafka at 127\.0\.0\.1:1"):
-        replay([b"line"], "127.0.0.1:1", "movielog")
+        replay([b"line"], Settings.from_env(ENVIRONMENT), "movielog")
 
 
 def test_a_csv_of_ratings_becomes_log_lines_in_the_order_of_time(tmp_path):

@@ -51,6 +51,7 @@ def decide(deps, version, number, **evidence):
     decision = Decision(
         service=SERVICE,
         model_version=version,
+        revision="revision",
         against="m1",
         number=number,
         decided_at=deps.now_us(),

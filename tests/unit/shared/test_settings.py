@@ -1,8 +1,17 @@
+import traceback
+
 import pytest
 
 from shared.errors import BadSettings
 from shared.settings import Settings
 from tests.fakes import ENVIRONMENT
+
+ACCOUNT = {
+    "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+    "KAFKA_CA_FILE": "/etc/kafka/ca.crt",
+    "KAFKA_USERNAME": "ingest",
+    "KAFKA_PASSWORD": "a long secret",
+}
 
 
 def test_every_wrong_key_is_named_at_once() -> None:
@@ -40,6 +49,10 @@ def test_rows_stay_for_longer_than_canaries_are_judged_by_them(days: str) -> Non
         ({"RETAIN_REQUEST_DAYS": "30", "ONLINE_DAYS": "28"}, "RETAIN_REQUEST_DAYS must be"),
         ({"RETAIN_WATCH_DAYS": "100", "CANARY_MAX_HOURS": "2400"}, "_DAYS must be"),
         ({"ROUTER": "nginx"}, "ROUTER"),
+        ({"KAFKA_SECURITY_PROTOCOL": "SSL"}, "KAFKA_SECURITY_PROTOCOL"),
+        ({**ACCOUNT, "KAFKA_CA_FILE": ""}, "KAFKA_CA_FILE, KAFKA_USERNAME and KAFKA_PASSWORD"),
+        ({**ACCOUNT, "KAFKA_USERNAME": ""}, "KAFKA_CA_FILE, KAFKA_USERNAME and KAFKA_PASSWORD"),
+        ({**ACCOUNT, "KAFKA_PASSWORD": ""}, "KAFKA_CA_FILE, KAFKA_USERNAME and KAFKA_PASSWORD"),
         ({"TRAIN_SEED": "-1"}, "TRAIN_SEED"),
         ({"CANARY_STEPS": "50,5"}, "CANARY_STEPS must rise"),
         ({"CANARY_STEPS": "5,5"}, "CANARY_STEPS must rise"),
@@ -53,3 +66,18 @@ def test_settings_that_make_no_sense_together_are_refused(wrong: dict[str, str],
     """A scale without an inside, or no time left for any model, is a mistake to name at start."""
     with pytest.raises(BadSettings, match=named):
         Settings.from_env(ENVIRONMENT | wrong)
+
+
+@pytest.mark.parametrize("broken", [{}, {"KAFKA_USERNAME": ""}, {"DEADLINE_MS": "soon"}])
+def test_a_password_is_never_shown(broken: dict[str, str]) -> None:
+    """Neither by settings that are printed nor by what is wrong with them."""
+    try:
+        shown = repr(Settings.from_env(ENVIRONMENT | ACCOUNT | broken))
+    except BadSettings as error:
+        shown = "".join(traceback.format_exception(error))
+    assert "a long secret" not in shown
+
+
+def test_who_tells_nobody_anything_needs_no_account() -> None:
+    """`score` is told of a Kafka with TLS like all others, and never asks it."""
+    Settings.from_env(ENVIRONMENT | {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"})

@@ -56,6 +56,7 @@ def decided(version: str, verdict: Verdict, number: int = 1, estimate: float | N
     return Decision(
         service=SERVICE,
         model_version=version,
+        revision=core.revision(SERVICE, version),
         against="m1",
         number=number,
         decided_at=NOW + number * 10**6,

@@ -293,3 +293,72 @@ def test_the_name_of_a_revision_is_a_dns_label_of_its_service(version):
 def test_two_models_have_two_revisions():
     """Also if only their unreadable parts differ."""
     assert len({revision(SERVICE, version) for version in ("a.b", "a-b", "a_b", "A-b", "é", "ü")}) == 6
+
+
+# What a person changes in the Service itself
+
+
+@pytest.mark.parametrize(
+    ("percent", "end"), [(40, ("canary", "m2", 40)), (100, ("promoted", "m2", 100)), (0, ("rolled_back", "m2", 0))]
+)
+def test_the_canary_has_the_share_that_somebody_gave_it(percent, end):
+    """It is as good as an order, whoever gave it, and the next steps go on from there."""
+    state = serving()
+    old, new = state.stable.revision, state.canary.release.revision
+    users = {name: share for name, share in {old: 100 - percent, new: percent}.items() if share}
+    after = core.adopt(state, users, "kubectl-edit", START + 9)
+    assert told(state, after) == [(*end, "kubectl-edit")]
+    assert after.users == users
+    assert core.adopt(after, users, "kubectl-edit", START + 10) == after
+
+
+def test_all_traffic_to_the_model_before_is_an_order_to_go_back():
+    """As `marquee rollout rollback` is."""
+    state = order(serving(), "promote", "ann", "now", START)
+    after = core.adopt(state, {state.previous.revision: 100}, "kubectl-patch", START + 9)
+    assert told(state, after) == [("rolled_back", "m2", 0, "kubectl-patch")]
+    assert after.model_version == "m1"
+
+
+@pytest.mark.parametrize("users", [{"score-svd-elsewhere": 100}, {"score-svd-elsewhere": 10, "score-svd-x": 90}])
+def test_what_cannot_be_followed_is_overruled_and_noted_once(users):
+    """Traffic to a revision that nobody released, also while a canary has none yet."""
+    for state in (stable(), accept(stable(), "m2", 2, START), serving()):
+        after = core.adopt(state, users, "kubectl-edit", START + 9)
+        live = state.users[state.stable.revision]
+        assert told(state, after) == [("overruled", "m1", live, "kubectl-edit")]
+        assert (after.users, after.canary) == (state.users, state.canary)
+        assert core.adopt(after, users, "kubectl-edit", START + 10) == after
+
+
+# Other code
+
+
+def test_other_code_is_tried_as_a_model_is():
+    """The same model in another revision; promoted, it is stable, and later models run its image."""
+    state = core.release(stable(), "registry/score@sha256:2", "ann", "less memory", START)
+    assert told(stable(), state) == [("deploying", "m1", 0, "ann")]
+    canary, first = state.canary.release, state.stable
+    assert (canary.model_version, canary.lake_version) == (first.model_version, first.lake_version)
+    assert canary.revision != first.revision
+    assert re.fullmatch(r"score-svd-[a-z0-9-]+", canary.revision)
+    state = accept(state, "m2", 2, START)
+    state = order(observe(state, True, "", START, RULES), "promote", "ann", "fine", START)
+    assert (state.stable, state.previous) == (canary, first)
+    assert (state.canary.release.model_version, state.canary.release.image) == ("m2", "registry/score@sha256:2")
+
+
+def test_a_decision_about_the_same_model_in_another_revision_changes_nothing():
+    """As one that comes again, from the time when that model was on trial."""
+    state = observe(core.release(stable(), "image", "ann", "better", START), True, "", START, RULES)
+    assert judge(state, decided("m1", 7, "roll_back"), "e", START, RULES) == state
+
+
+def test_code_that_cannot_be_tried_is_refused_with_the_reason():
+    """Nobody is there to compare it with, somebody else is on trial, or it serves."""
+    done = order(
+        observe(core.release(stable(), "i", "ann", "x", START), True, "", START, RULES), "promote", "a", "b", 1
+    )
+    for state, why in ((EMPTY, "no stable model"), (serving(), "on trial"), (done, "already")):
+        with pytest.raises(BadInput, match=why):
+            core.release(state, "i", "ann", "better", START)

@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from functions.rollout import core
 from functions.rollout.plan import plan
 from shared.errors import BadInput
+from shared.ports import Made
 from shared.rollout import State
 from tests import fakes
 from tests.unit.functions.rollout.world import SERVICE, decided
@@ -26,6 +27,7 @@ class Life(RuleBasedStateMachine):
         self.revisions = fakes.MemoryRevisions(SERVICE)
         self.now = 10_000 * SECOND
         self.gone: set[str] = set()
+        self.by_hand = False
 
     def become(self, after: State, entitled: str | None = None) -> None:
         """Take the state after a step, and claim what must be true of every step."""
@@ -35,10 +37,11 @@ class Life(RuleBasedStateMachine):
         for change in news:
             if change.what == "promoted":
                 assert change.model_version == entitled or before.stable is None
-            if change.what in {"canary", "promoted", "deploying"}:
-                assert change.model_version not in self.gone
+                assert after.stable.revision not in self.gone
+            if change.what in {"canary", "deploying"}:
+                assert after.canary.release.revision not in self.gone
             if change.what == "rolled_back":
-                self.gone.add(change.model_version)
+                self.gone.add((before.canary.release if before.canary else before.stable).revision)
         if before.stable and after.stable and entitled != "person":
             assert after.stable.lake_version >= before.stable.lake_version
 
@@ -81,9 +84,40 @@ class Life(RuleBasedStateMachine):
         if command == "rollback":
             assert after.stable == (stable if canary else previous)
             self.state = after
-            self.gone.add((canary.release if canary else stable).model_version)  # type: ignore[union-attr]
+            self.gone.add((canary.release if canary else stable).revision)  # type: ignore[union-attr]
         else:
             self.become(after, canary and canary.release.model_version)
+
+    @rule(image=st.sampled_from(["image-1", "image-2"]))
+    def release(self, image: str) -> None:
+        """Other code for the stable model, which may have failed as a model before."""
+        try:
+            after = core.release(self.state, image, "ann", "because", self.now)
+        except BadInput:
+            assert self.state.canary or not self.state.stable or self.state.stable.image == image
+            return
+        assert after.canary.release.image == image
+        self.gone.discard(after.canary.release.revision)
+        self.become(after)
+
+    @rule(percent=st.integers(0, 100), name=st.sampled_from(["canary", "previous", "another"]))
+    def change_by_hand(self, percent: int, name: str) -> None:
+        """Whatever a person asks for, in the end the traffic is as the state says."""
+        canary, stable, previous = self.state.canary, self.state.stable, self.state.previous
+        if stable is None:
+            return
+        other = {"canary": canary and canary.release, "previous": previous}.get(name)
+        revision = other.revision if other else "another"
+        users = {stable.revision: 100 - percent, revision: percent} if revision != stable.revision else {revision: 100}
+        users = {each: share for each, share in users.items() if share}
+        after = core.adopt(self.state, users, "kubectl", self.now)
+        is_order = name == "canary" and canary and canary.phase != "deploying"
+        assert after.users == (users if is_order or after.stable != stable else self.state.users)
+        assert core.adopt(after, users, "kubectl", self.now) == after
+        self.by_hand |= users.keys() == after.users.keys()
+        if after.stable == previous:
+            self.gone.add(stable.revision)
+        self.become(after, "person" if after.stable == previous else after.model_version)
 
     @rule(seconds=st.sampled_from([1, 11, 31, 101, -50]))
     def wait(self, seconds: int) -> None:
@@ -101,25 +135,25 @@ class Life(RuleBasedStateMachine):
         deployed = self.revisions.deployed(SERVICE)
         step = plan(self.state, deployed)
         if step and step.made:
-            made = step.made
-            self.revisions.deploy(SERVICE, made.revision, made.model_version, step.shares, deployed.version)
+            made = Made(step.made.revision, step.made.model_version, step.made.image)
+            self.revisions.deploy(SERVICE, made, step.shares, deployed.version)
         elif step:
             self.revisions.shift(SERVICE, step.shares, deployed.version)
 
     @invariant()
     def a_share_is_a_share(self) -> None:
         percents = [period.percent for period in self.state.canary.periods] if self.state.canary else []
-        assert percents == sorted(percents)
-        assert percents[1:] == [percent for percent in RULES.steps if percent in percents]
+        assert all(0 <= percent <= 100 for percent in percents)
+        assert self.by_hand or percents[1:] == [percent for percent in RULES.steps if percent in percents]
         times = [period.since for period in self.state.canary.periods] if self.state.canary else []
         assert times == sorted(times)
 
     @invariant()
-    def every_model_has_one_place(self) -> None:
-        """There is one canary at most, and no model is in two places."""
+    def every_revision_has_one_place(self) -> None:
+        """There is one canary at most, and no revision is in two places."""
         state = self.state
         found = [state.stable, state.previous, state.waiting, state.canary and state.canary.release]
-        names = [each.model_version for each in found if each]
+        names = [each.revision for each in found if each]
         assert len(names) == len(set(names))
         assert state.model_version == (state.stable.model_version if state.stable else None)
 
@@ -127,7 +161,7 @@ class Life(RuleBasedStateMachine):
     def no_model_with_a_verdict_against_it_stands(self) -> None:
         state = self.state
         found = [state.stable, state.waiting, state.canary and state.canary.release]
-        assert not self.gone & {each.model_version for each in found if each}
+        assert not self.gone & {each.revision for each in found if each}
 
     def teardown(self) -> None:
         """When all is ready, the users are where the state says, a few steps later."""
@@ -139,10 +173,10 @@ class Life(RuleBasedStateMachine):
         deployed = self.revisions.deployed(SERVICE)
         assert plan(self.state, deployed) is None
         canary, stable = self.state.canary, self.state.stable
-        wanted = {stable.model_version if stable else "": 100 - (canary.percent if canary else 0)}
+        wanted = {stable.revision if stable else self.revisions.first.revision: 100 - (canary.percent if canary else 0)}
         if canary and canary.percent:
-            wanted[canary.release.model_version] = canary.percent
-        assert self.revisions.users() == wanted
+            wanted[canary.release.revision] = canary.percent
+        assert {share.revision: share.percent for share in self.revisions.routed if share.percent} == wanted
 
 
 TestLife = Life.TestCase

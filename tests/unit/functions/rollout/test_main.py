@@ -4,8 +4,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from functions.rollout import main
-from shared import bootstrap, failpoints, keys, telemetry
+from functions.rollout import core, main
+from shared import bootstrap, failpoints, keys, rollout, telemetry
 from shared.errors import BadEvent, Conflict, Corrupt, NotFound, NotReady
 from shared.events import ModelEvaluated, OnlineEvaluated, Tick
 from tests import entry
@@ -369,3 +369,38 @@ def test_without_a_router_it_does_not_start(world, monkeypatch):
     monkeypatch.setattr(bootstrap, "build", lambda *_: world.deps)
     with pytest.raises(Exception, match="ROUTER is none"):
         main.connect()
+
+
+def test_a_share_that_somebody_gave_by_hand_is_followed_and_told(world):
+    """It is noted in the state with the tool's name, and the traffic gets its tags back."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    world.svd.hand(m1=60, m2=40)
+    handle(Tick(), function)
+    assert (world.svd.users(), world.state.canary.percent) == ({"m1": 60, "m2": 40}, 40)
+    assert (world.state.log[-1].who, world.told[-1][1]) == ("kubectl-edit", "canary")
+    assert {share.tag for share in world.svd.routed} == {"stable", "canary"}
+    assert world.svd.by_hand is None
+
+
+def test_traffic_by_hand_that_cannot_be_followed_goes_back(world):
+    """And is told."""
+    function = live(world, "m1", "m2")
+    world.svd.hand(m1=30, m2=70)
+    handle(Tick(), function)
+    assert (world.svd.users(), world.told[-1][1]) == ({"m2": 100}, "overruled")
+    number = world.state.number
+    handle(Tick(), function)
+    assert world.state.number == number
+
+
+def test_other_code_is_deployed_with_its_image(world):
+    """Under a name of its own, with the same model."""
+    function, now = live(world, "m1"), world.deps.now_us()
+    rollout.update(world.deps.channels, SERVICE, lambda state: core.release(state, "image-2", "ann", "why", now))
+    handle(Tick(), function)
+    handle(Tick(), function)
+    assert world.svd.images[named("m1", "image-2")] == "image-2"
+    assert world.svd.models[named("m1", "image-2")] == "m1"
+    assert {share.revision: share.percent for share in world.svd.routed} == {named("m1"): 95, named("m1", "image-2"): 5}

@@ -137,6 +137,7 @@ def decided(version: str, number: int, verdict: Verdict, is_safe: bool = True) -
     return Decision(
         service=SERVICE,
         model_version=version,
+        revision=named(version),
         against="before",
         number=number,
         decided_at=0,
@@ -147,5 +148,5 @@ def decided(version: str, number: int, verdict: Verdict, is_safe: bool = True) -
     )
 
 
-def named(version: str) -> str:
-    return revision(SERVICE, version)
+def named(version: str, image: str = "") -> str:
+    return revision(SERVICE, f"{version}@{image}" if image else version)

@@ -11,7 +11,10 @@ from shared.adapters.kafka import KafkaPublisher, LaterPublisher
 from shared.errors import NotReady
 from shared.events import MatrixBuilt
 from shared.ports import Keyed
-from tests.fakes import MemoryPublisher
+from shared.settings import Settings
+from tests.fakes import ENVIRONMENT, MemoryPublisher
+
+SETTINGS = Settings.from_env(ENVIRONMENT)
 
 
 class Producer:
@@ -35,7 +38,7 @@ class Producer:
 def test_an_event_is_a_cloudevent_in_binary_mode(monkeypatch: Any) -> None:
     """Attributes are headers, the payload is the value, and a repeated event has the same id."""
     monkeypatch.setattr(kafka, "KafkaProducer", Producer)
-    publisher = KafkaPublisher("kafka:9092", "build_matrix")
+    publisher = KafkaPublisher(SETTINGS, "build_matrix")
     assert publisher.publish_all([(MatrixBuilt("m", 1, 2), "k")]) == []
     publisher.publish(MatrixBuilt("m", 1, 2))
     publisher.publish(MatrixBuilt("m", 1, 3))
@@ -65,7 +68,7 @@ def test_what_kafka_does_not_acknowledge_comes_back(monkeypatch: Any) -> None:
 
     monkeypatch.setattr(kafka, "KafkaProducer", Choosy)
     event = MatrixBuilt("m", 1, 2)
-    left = KafkaPublisher("kafka:9092", "x").publish_all([(event, "good"), (event, "bad"), (event, "good")])
+    left = KafkaPublisher(SETTINGS, "x").publish_all([(event, "good"), (event, "bad"), (event, "good")])
     assert left == [(event, "bad")]
 
 
@@ -77,7 +80,7 @@ def test_a_silent_kafka_is_not_ready(monkeypatch: Any) -> None:
 
     monkeypatch.setattr(kafka, "KafkaProducer", nobody)
     with pytest.raises(NotReady):
-        KafkaPublisher("127.0.0.1:1", "x").publish(MatrixBuilt("m", 1, 2))
+        KafkaPublisher(SETTINGS, "x").publish(MatrixBuilt("m", 1, 2))
 
 
 def test_the_background_publisher_outlives_an_outage_and_sends_nothing_twice() -> None:

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from shared import bootstrap
-from shared.adapters.knative import KnativeServices
+from shared.adapters.knative import ASKED, KnativeServices
 from shared.adapters.kubernetes import Api
 from shared.adapters.web import web
 from shared.errors import BadInput, BadSettings, Conflict, Corrupt, NotFound, NotReady
-from shared.ports import Deployed, Share
+from shared.ports import ByHand, Deployed, Made, Share
 from shared.settings import Settings
 from tests.fakes import ENVIRONMENT
 from tests.web_server import Pages, served
@@ -30,6 +30,7 @@ CONTAINER = {
 SIDECAR = {"image": "sidecar"}
 STABLE = Share("s-1", "stable", 100)
 CANARY = [STABLE, Share("s-2", "canary", 0)]
+WRITTEN = '[["s-1", "stable", 100], ["s-2", "canary", 0]]'
 
 
 @pytest.fixture
@@ -108,6 +109,46 @@ def test_a_service_that_never_had_a_ready_revision_routes_nothing(revisions: Kna
     assert revisions.deployed("s") == Deployed([], {"s-1": None}, {"s-1": "it is not made yet"}, "7")
 
 
+def test_traffic_that_somebody_else_asked_for_is_told_and_by_whom(revisions: KnativeServices, pages: Pages) -> None:
+    """What was asked for here stands beside it, whatever Knative adds; the last tool that wrote it is named."""
+    ours = [{**target("s-1", "stable", 100), "latestRevision": False}, target("s-2", "canary", 0)]
+    theirs = [{"revisionName": "s-2", "percent": 30}, target("s-1", "stable", 70)]
+    found = service([target("s-1", "stable", 100)], ours)
+    found["metadata"]["annotations"] = {ASKED: WRITTEN}
+    pages.pages[SERVICE] = answer(found)
+    assert revisions.deployed("s").by_hand is None
+    found["spec"]["traffic"] = theirs
+    pages.pages[SERVICE] = answer(found)
+    assert revisions.deployed("s").by_hand == ByHand({"s-1": 70, "s-2": 30}, "somebody")
+    wrote = {"fieldsV1": {"f:spec": {"f:traffic": {}}}}
+    found["metadata"]["managedFields"] = [
+        {"manager": "kubectl-edit", "time": "2026-11-24T10:00:01Z", **wrote},
+        {"manager": "python-httpx", "time": "2026-11-24T10:00:00Z", **wrote},
+        {"manager": "controller", "time": "2026-11-24T10:00:02Z", "fieldsV1": {"f:status": {}}},
+    ]
+    pages.pages[SERVICE] = answer(found)
+    assert revisions.deployed("s").by_hand == ByHand({"s-1": 70, "s-2": 30}, "kubectl-edit")
+    found["spec"]["traffic"] = [{"latestRevision": True, "percent": 100}]
+    pages.pages[SERVICE] = answer(found)
+    assert revisions.deployed("s").by_hand is None
+
+
+def test_traffic_without_tags_is_seen_as_it_is(revisions: KnativeServices, pages: Pages) -> None:
+    """So that whoever looks after it can give it tags again."""
+    bare = [{"revisionName": "s-1", "percent": 60}, {"revisionName": "s-2", "percent": 40}]
+    pages.pages[SERVICE] = answer(service(bare))
+    pages.pages[f"{PREFIX}/revisions/s-2"] = answer(revision("m2", "True"))
+    assert revisions.deployed("s").shares == [Share("s-1", "", 60), Share("s-2", "", 40)]
+
+
+def test_a_revision_may_run_another_image(revisions: KnativeServices, pages: Pages) -> None:
+    """The first container's, and nothing else of it changes."""
+    revisions.deploy("s", Made("s-2", "m1", "registry/score@sha256:2"), CANARY, "7")
+    (pinned, sidecar) = pages.patches[0][2]["spec"]["template"]["spec"]["containers"]
+    assert (pinned["image"], sidecar) == ("registry/score@sha256:2", SIDECAR)
+    assert pinned["ports"] == CONTAINER["ports"]
+
+
 @pytest.mark.parametrize("said", [b"", b"[]", b"{}", b"[" * 100_000, b'{"spec": 1, "metadata": {"generation": 7}}'])
 def test_what_is_no_service_is_refused(revisions: KnativeServices, pages: Pages, said: bytes) -> None:
     """And nothing is written to it."""
@@ -124,14 +165,14 @@ def test_what_is_no_service_is_refused(revisions: KnativeServices, pages: Pages,
 
 def test_a_new_revision_is_the_old_one_with_another_model(revisions: KnativeServices, pages: Pages) -> None:
     """The rest of the template stands, the other containers and secrets too; one patch brings it and its traffic."""
-    revisions.deploy("s", "s-2", "m2", CANARY, "7")
+    revisions.deploy("s", Made("s-2", "m2"), CANARY, "7")
     ((path, headers, patch),) = pages.patches
     assert (path, headers["content-type"]) == (SERVICE, "application/merge-patch+json")
     assert "authorization" not in headers
     others = [each for each in CONTAINER["env"] if each["name"] != "MODEL_VERSION"]  # type: ignore[index]
     pinned = {**CONTAINER, "env": [*others, {"name": "MODEL_VERSION", "value": "m2"}]}
     assert patch == {
-        "metadata": {"resourceVersion": "991"},
+        "metadata": {"resourceVersion": "991", "annotations": {ASKED: WRITTEN}},
         "spec": {
             "template": {"metadata": {"name": "s-2"}, "spec": {"containers": [pinned, SIDECAR]}},
             "traffic": [
@@ -145,10 +186,10 @@ def test_a_new_revision_is_the_old_one_with_another_model(revisions: KnativeServ
 def test_a_revision_that_is_there_is_not_made_again(revisions: KnativeServices, pages: Pages) -> None:
     """Only its traffic is written; with another model it is somebody else's."""
     pages.pages[f"{PREFIX}/revisions/s-2"] = answer(revision("m2", "True"))
-    revisions.deploy("s", "s-2", "m2", CANARY, "7")
+    revisions.deploy("s", Made("s-2", "m2"), CANARY, "7")
     assert "template" not in pages.patches[0][2]["spec"]
     with pytest.raises(Conflict, match="m2"):
-        revisions.deploy("s", "s-2", "m3", CANARY, "7")
+        revisions.deploy("s", Made("s-2", "m3"), CANARY, "7")
 
 
 def test_a_shift_changes_traffic_alone(revisions: KnativeServices, pages: Pages) -> None:
@@ -191,7 +232,7 @@ def test_what_the_api_refuses_is_said(
 def test_shares_that_make_no_sense_are_not_sent(revisions: KnativeServices, pages: Pages, shares: list[Share]) -> None:
     """Without the new revision, none at all, with one of another service, or more than a whole."""
     with pytest.raises(BadSettings):
-        revisions.deploy("s", "s-2", "m2", shares, "7")
+        revisions.deploy("s", Made("s-2", "m2"), shares, "7")
     assert pages.patches == []
 
 

@@ -5,9 +5,12 @@ import pytest
 from infra.local.event_source import kafka_source
 from infra.local.event_source.config import KafkaSource
 from infra.local.event_source.kafka_source import Source
+from shared.settings import Settings
+from tests.fakes import ENVIRONMENT
 
 SPEC = KafkaSource.model_validate(
     {
+        "apiVersion": "sources.knative.dev/v1",
         "kind": "KafkaSource",
         "metadata": {"name": "s"},
         "spec": {
@@ -41,7 +44,7 @@ async def test_a_reader_that_dies_ends_the_source(monkeypatch):
     monkeypatch.setattr(kafka_source, "KafkaConsumer", broken)
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     with pytest.raises(RuntimeError, match="s: the reader has died"):
-        await Source(SPEC, "127.0.0.1:1", nowhere).run()
+        await Source(SPEC, Settings.from_env(ENVIRONMENT), nowhere).run()
 
 
 async def test_a_reader_that_hangs_ends_the_source(monkeypatch):
@@ -57,4 +60,4 @@ async def test_a_reader_that_hangs_ends_the_source(monkeypatch):
     monkeypatch.setattr(threading, "excepthook", lambda _: release.set())
     threading.Timer(3, release.set).start()
     with pytest.raises(RuntimeError, match="s: the reader hangs"):
-        await Source(SPEC, "127.0.0.1:1", nowhere).run()
+        await Source(SPEC, Settings.from_env(ENVIRONMENT), nowhere).run()

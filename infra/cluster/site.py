@@ -1,0 +1,114 @@
+"""All of Marquee on the cluster: stores on the host, functions as Knative Services, and a front at port 8082."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from infra import kustomize
+from infra.background import Background
+from infra.cluster import front, knative
+from infra.cluster.machine import ADDRESS, Cluster
+from infra.cluster.node import Node
+from infra.cluster.shell import kubectl, wait
+from infra.cluster.stores import Stores
+from infra.deploy.manifests import knative_services
+from infra.deploy.release import SCORES
+from infra.local.machine import ROOT
+
+NAMESPACE: Final = "marquee"
+DOMAIN: Final = "marquee.test"
+
+_SECONDS: Final = 300
+_APPLY: Final = ("apply", "--server-side", "--force-conflicts", "--field-manager=marquee-cluster", "-f", "-")
+
+OnStep = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Site:
+    """Marquee on a cluster that is up; its state is deleted with the cluster's."""
+
+    cluster: Cluster
+
+    @property
+    def stores(self) -> Stores:
+        """Kafka and MinIO."""
+        return Stores(self.cluster.home / "stores", ADDRESS)
+
+    @property
+    def url(self) -> str:
+        """Where users ask."""
+        return f"http://127.0.0.1:{front.PORT}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the `marquee` command needs to be told, on this machine, as its operator."""
+        stores = self.stores
+        host = {"KAFKA_BOOTSTRAP": stores.host_bootstrap, "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}
+        return stores.environment("operator") | host
+
+    def start(self, images: Path, settings: Mapping[str, str], on_step: OnStep) -> None:
+        """Start all of it from image archives, with settings of one's own, and return when every function is ready.
+
+        Those of models are ready once there are models. Raises: BadInput, NotReady telling how the pods do.
+        """
+        on_step("loading images")
+        Node(self.cluster).load(sorted(images.glob("*.tar")))
+        on_step("starting Kafka and MinIO")
+        self.stores.up()
+        on_step("applying knative/overlays/local")
+        documents = kustomize.render(ROOT / "knative/overlays/local")
+        for document in documents:
+            if document["kind"] == "ConfigMap" and document["metadata"]["name"] == "marquee-settings":
+                document["data"] |= settings
+        first = [each for each in documents if each["kind"] in {"Namespace", "ServiceAccount"}]
+        self._apply(first)
+        self._apply(self.stores.manifests())
+        self._apply(kustomize.render(ROOT / "knative/base/config"), namespace="knative-serving")
+        self._patch_domain()
+        wait(partial(self._apply, documents), _SECONDS, self._pods)
+        for name in knative_services(documents):
+            if name not in SCORES:
+                on_step(f"waiting for {name}")
+                wait(
+                    partial(self.kubectl, "wait", f"ksvc/{name}", "--for=condition=Ready", "--timeout=1s"),
+                    _SECONDS,
+                    self._pods,
+                )
+        self.kubectl("rollout", "status", "deployment/event-source", "--timeout=120s")
+        on_step("starting the front")
+        if not self._front.process:
+            front.start(self._front, knative.ingress(self.cluster), f"recommend.{NAMESPACE}.{DOMAIN}")
+
+    def stop(self) -> None:
+        """Stop what runs on the host; the rest goes with the cluster."""
+        self._front.stop()
+        self.stores.down()
+
+    def kubectl(self, *arguments: str, given: str = "") -> str:
+        """Return what kubectl prints in the namespace. Raises: NotReady."""
+        return kubectl(self.cluster, "--namespace", NAMESPACE, *arguments, given=given)
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """Return an object, or a list of them. Raises: NotReady."""
+        found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "--output=json"))
+        return found
+
+    @property
+    def _front(self) -> Background:
+        self.stores.folder.mkdir(parents=True, exist_ok=True)
+        return Background(self.stores.folder, "front")
+
+    def _apply(self, documents: list[dict[str, Any]], namespace: str = NAMESPACE) -> None:
+        given = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
+        kubectl(self.cluster, "--namespace", namespace, *_APPLY, given=given)
+
+    def _patch_domain(self) -> None:
+        patch = json.dumps({"data": {DOMAIN: ""}})
+        kubectl(self.cluster, "patch", "cm/config-domain", "-n", "knative-serving", "--type=merge", f"--patch={patch}")
+
+    def _pods(self) -> str:
+        return self.kubectl("get", "ksvc,pods", "--output=wide")

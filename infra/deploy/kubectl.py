@@ -1,0 +1,47 @@
+"""The cluster, by the tool that every operator has: kubectl, with the credentials that it finds."""
+
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from shared.errors import BadInput, NotReady
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """One namespace of the cluster that kubectl's context names."""
+
+    namespace: str
+    manager: str = "marquee-deploy"
+
+    def render(self, folder: Path) -> list[dict[str, Any]]:
+        """Return the manifests of a kustomize overlay. Raises: BadInput with kustomize's own words."""
+        return [each for each in yaml.safe_load_all(self._run(["kustomize", str(folder)])) if each]
+
+    def apply(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Apply manifests; fields that others own are left to them. Raises: BadInput, NotReady."""
+        text = yaml.safe_dump_all(documents)
+        self._run(["apply", "--server-side", f"--field-manager={self.manager}", "--filename=-"], text)
+
+    def service(self, name: str) -> dict[str, Any] | None:
+        """Return a Knative Service, None if there is none. Raises: NotReady."""
+        text = self._run(["get", "services.serving.knative.dev", name, "--ignore-not-found", "--output=json"])
+        found: dict[str, Any] | None = json.loads(text) if text.strip() else None
+        return found
+
+    def _run(self, arguments: list[str], text: str | None = None) -> str:
+        command = ["kubectl", f"--namespace={self.namespace}", *arguments]
+        try:
+            done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
+        except FileNotFoundError:
+            raise BadInput("kubectl is not installed; it is what talks to the cluster") from None
+        except subprocess.TimeoutExpired:
+            raise NotReady(f"`{' '.join(command)}` took more than two minutes: does the cluster answer?") from None
+        if done.returncode:
+            raise BadInput(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+        return done.stdout

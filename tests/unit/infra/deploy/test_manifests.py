@@ -1,0 +1,79 @@
+import pytest
+
+from infra.deploy.manifests import knative_services, read_images, readiness, target_of, with_images, without
+from shared.errors import BadInput
+
+SCORE = "registry.example/marquee/score@sha256:" + "0" * 64
+
+
+def service(name: str, image: str) -> dict:
+    template = {"spec": {"containers": [{"image": image, "env": []}]}}
+    return {
+        "apiVersion": "serving.knative.dev/v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"template": template},
+    }
+
+
+DOCUMENTS = [
+    service("score-svd", "dev.local/marquee/score:dev"),
+    service("score-svdpp", "dev.local/marquee/score:dev"),
+    service("ingest", "localhost:5000/marquee/ingest@sha256:" + "1" * 64),
+    {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "kafka"}, "spec": {}},
+]
+
+
+def test_every_container_of_a_target_runs_its_image_and_no_other_does():
+    """Whatever registry, tag or digest stood there."""
+    found = with_images(DOCUMENTS, {"score": SCORE})
+    images = [each["spec"]["template"]["spec"]["containers"][0]["image"] for each in found[:3]]
+    assert images == [SCORE, SCORE, DOCUMENTS[2]["spec"]["template"]["spec"]["containers"][0]["image"]]
+    assert found[3] == DOCUMENTS[3]
+
+
+@pytest.mark.parametrize(
+    "image", ["score", "a/score:1", "h:5000/a/score", "h:5000/a/score:1", "h:5000/a/score@sha256:1"]
+)
+def test_a_target_is_the_last_part_of_a_name(image):
+    """A registry may have a port."""
+    assert target_of(image) == "score"
+
+
+def test_an_image_that_nothing_runs_is_refused():
+    """It is a word mistyped, and would be left out in silence."""
+    with pytest.raises(BadInput, match="scoer"):
+        with_images(DOCUMENTS, {"scoer": SCORE})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"score": 1}', '{"score": "x y:1"}', '{"score": "score"}', "[" * 10])
+def test_images_that_are_none_are_refused(text):
+    """With the target, if it is one."""
+    with pytest.raises(BadInput):
+        read_images(text)
+    assert read_images(f'{{"score": "{SCORE}"}}') == {"score": SCORE}
+
+
+def test_services_of_knative_are_told_from_others():
+    """A Service of Kubernetes is none."""
+    assert knative_services(DOCUMENTS) == ["score-svd", "score-svdpp", "ingest"]
+    left = without(DOCUMENTS, ["score-svd", "kafka"])
+    assert [each["metadata"]["name"] for each in left] == ["score-svdpp", "ingest", "kafka"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ({}, None),
+        ({"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "True"}]}, None),
+        ({"observedGeneration": 2, "conditions": [{"type": "Ready", "status": "Unknown"}]}, None),
+        ({"observedGeneration": 2, "conditions": []}, None),
+        ({"observedGeneration": 2, "conditions": [{"type": "Ready", "status": "True"}]}, True),
+        ({"observedGeneration": 2, "conditions": [{"type": "Ready", "status": "False", "message": "no image"}]}, False),
+    ],
+)
+def test_a_service_is_ready_once_what_was_asked_for_last_is(status, expected):
+    """Not while the status is of something older."""
+    found, why = readiness({"metadata": {"generation": 2}, "status": status})
+    assert found is expected
+    assert ("no image" in why) == (expected is False)

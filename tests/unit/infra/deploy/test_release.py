@@ -1,0 +1,107 @@
+from pathlib import Path
+
+import pytest
+
+from functions.rollout import core
+from infra.deploy.release import Rollout
+from shared import rollout
+from shared.errors import BadInput, NotReady
+from tests import fakes
+from tests.unit.functions.rollout.test_core import stable
+
+SERVICE = "score-svd"
+
+
+class Cluster:
+    """Services whose readiness a test writes, one look after another."""
+
+    def __init__(self, **looks):
+        self.looks = looks
+
+    def service(self, name):
+        name = name.replace("-", "_")
+        looks = self.looks.get(name)
+        if looks is None:
+            return None
+        status, message = looks.pop(0) if len(looks) > 1 else looks[0]
+        condition = {"type": "Ready", "status": status, "message": message}
+        template = {"spec": {"containers": [{"image": "image-1"}]}}
+        return {
+            "metadata": {"generation": 1},
+            "spec": {"template": template},
+            "status": {"observedGeneration": 1, "conditions": [condition]},
+        }
+
+
+@pytest.fixture
+def channels():
+    deps = fakes.deps(Path("/nonexistent"))
+    rollout.update(deps.channels, SERVICE, lambda _: stable())
+    return deps.channels
+
+
+def under_way(cluster, channels, said, on_pause=lambda: None):
+    """Return a rollout of ten seconds, whose pauses are steps of its clock."""
+    clock = iter(range(1000))
+    return Rollout(cluster, channels, lambda: 10**9, said.append, 10, lambda _: on_pause(), lambda: next(clock))
+
+
+def test_all_is_waited_for_and_what_failed_is_told(channels):
+    """One that fails does not hide the others."""
+    said: list[str] = []
+    cluster = Cluster(ingest=[("Unknown", ""), ("True", "")], train=[("False", "image is not there")])
+    wrong = under_way(cluster, channels, said).wait_ready(["ingest", "train"])
+    assert wrong == ["train: image is not there"]
+    assert said == ["train: failed: image is not there", "ingest: ready"]
+
+
+def test_what_never_becomes_ready_is_named(channels):
+    """After the time that it may take."""
+    with pytest.raises(NotReady, match="ingest"):
+        under_way(Cluster(ingest=[("Unknown", "")]), channels, []).wait_ready(["ingest"])
+
+
+@pytest.mark.parametrize(("command", "end"), [("promote", "promoted"), ("rollback", "rolled_back")])
+def test_a_trial_is_watched_to_its_end(channels, command, end):
+    """Every change is told, and the last returned."""
+    said: list[str] = []
+
+    def goes_on():
+        def next_(state):
+            if state.canary.phase == "deploying":
+                return core.observe(state, True, "", 10**9, core.Rules((5,), 1, 10**12, 1, 10**12))
+            return core.order(state, command, "ann", "because", 10**9)
+
+        rollout.update(channels, SERVICE, next_)
+
+    release = under_way(Cluster(score_svd=[("True", "")]), channels, said, goes_on)
+    number = release.order(SERVICE, "image-2", "ann", "build 7")
+    assert number is not None
+    assert release.watch(SERVICE, number).what == end
+    assert [each.split()[1] for each in said] == ["deploying", "canary", end.split("_")[0]]
+    assert "build 7" in said[0]
+
+
+def test_nothing_is_tried_that_runs_or_has_nothing_to_be_compared_with(channels):
+    """It is said, and no failure."""
+    said: list[str] = []
+    release = under_way(Cluster(score_svd=[("True", "")]), channels, said)
+    assert release.order(SERVICE, "image-1", "ann", "why") is None
+    assert release.order("score-svdpp", "image-2", "ann", "why") is None
+    assert "already" in said[0]
+    assert "no model is live" in said[1]
+
+
+def test_a_canary_on_trial_is_not_pushed_aside(channels):
+    """Whoever deploys hears of it."""
+    rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
+    with pytest.raises(BadInput, match="m2"):
+        under_way(Cluster(score_svd=[("True", "")]), channels, []).order(SERVICE, "image-2", "ann", "why")
+
+
+def test_a_trial_without_end_is_left_to_itself(channels):
+    """With a word of where to look."""
+    release = under_way(Cluster(score_svd=[("True", "")]), channels, [])
+    number = release.order(SERVICE, "image-2", "ann", "why")
+    with pytest.raises(NotReady, match="marquee rollout status"):
+        release.watch(SERVICE, number)
