@@ -23,7 +23,7 @@ def docker_build(target: str, tag: str, arguments: Mapping[str, str], epoch: int
 
 def buildah_build(target: str, tag: str, arguments: Mapping[str, str], epoch: int, *, pull: bool) -> Command:
     """Return how buildah builds a target as root, without an engine; a build trusts whom this machine trusts."""
-    how = ["--layers", "--isolation", "chroot", "--timestamp", str(epoch), "--format", "docker"]
+    how = ["--layers", "--isolation", "chroot", "--timestamp", str(epoch), "--format", "oci"]
     trust = ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"]
     policy = [] if pull else ["--pull-never"]
     what = ["--file", DOCKERFILE, "--target", target, "--tag", tag, *_arguments(arguments)]
@@ -45,6 +45,11 @@ def buildah_push(tag: str, destination: str, digest_file: str) -> Command:
 def debootstrap(folder: str) -> Command:
     """Return how the file system of the local base is made."""
     return ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", SUITE, folder]
+
+
+def compile_base(folder: str) -> Command:
+    """Return how the base's Python is compiled anew, for its files get other times than those it was compiled with."""
+    return ["chroot", folder, "python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash", "/usr/lib"]
 
 
 def destination(registry: str, target: str, commit: str) -> str:

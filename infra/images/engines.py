@@ -16,6 +16,10 @@ from shared.errors import BadInput
 Name = Literal["auto", "buildah", "docker"]
 
 _LAST_LINES: Final = 15
+_LEFT_OUT: Final = (
+    *("var/cache/apt", "var/cache/ldconfig", "var/lib/apt/lists", "var/log"),
+    *("usr/share/doc", "usr/share/locale", "usr/share/man"),
+)
 
 
 class Engine(Protocol):
@@ -82,7 +86,7 @@ class Buildah:
         """Build in a chroot; the local base is made first, if it is wanted and not there."""
         local = arguments.get("BASE_IMAGE") == commands.BASE
         if local and not run(["buildah", "images", "--quiet", "--filter", f"reference={commands.BASE}"], self._log):
-            self._make_base(epoch)
+            self._make_base()
         run(commands.buildah_build(target, tag, arguments, epoch, pull=not local), self._log)
 
     def save(self, tag: str, tar: Path) -> None:
@@ -103,12 +107,16 @@ class Buildah:
         found: list[str] = described["OCIv1"]["rootfs"]["diff_ids"]
         return found
 
-    def _make_base(self, epoch: int) -> None:
-        """Make Debian's smallest file system with Python, without what only its packages' manager and people read."""
+    def _make_base(self) -> None:
+        """Make Debian's smallest file system with Python, without what only its packages' manager and people read.
+
+        The same packages make the same base, whenever and for whichever commit.
+        """
         with tempfile.TemporaryDirectory(prefix="marquee-base-") as name:
             folder = Path(name)
             run(commands.debootstrap(name), self._log)
-            for part in ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/doc", "usr/share/man"):
+            run(commands.compile_base(name), self._log)
+            for part in _LEFT_OUT:
                 shutil.rmtree(folder / part)
                 (folder / part).mkdir()
             for file in ("etc/hostname", "etc/resolv.conf"):  # copies of this machine's
@@ -116,7 +124,7 @@ class Buildah:
             container = run(["buildah", "from", "scratch"], self._log).strip()
             try:
                 run(["buildah", "add", "--quiet", container, name, "/"], self._log)
-                run(["buildah", "commit", "--quiet", "--timestamp", str(epoch), container, commands.BASE], self._log)
+                run(["buildah", "commit", "--quiet", "--timestamp", "0", container, commands.BASE], self._log)
             finally:
                 run(["buildah", "rm", container], self._log)
 

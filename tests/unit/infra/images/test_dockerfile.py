@@ -104,6 +104,13 @@ def test_a_new_commit_copies_nothing_anew(target):
     assert "GIT_COMMIT" not in str(STAGES["runtime"].steps + STAGES["code"].steps)
 
 
+@each
+def test_no_command_runs_where_an_image_grows(target):
+    """It would leave names and addresses of the machine that builds: only files are copied."""
+    stages = [STAGES[name] for name in (target, *lineage(STAGES[target])) if name in STAGES]
+    assert [stage.of("RUN") for stage in stages] == [[], []]
+
+
 def test_a_container_writes_to_tmp_alone():
     """Python compiles nothing beside its sources, and home is there."""
     told = STAGES["runtime"].of("ENV")[0]
