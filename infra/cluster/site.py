@@ -1,7 +1,7 @@
 """All of Marquee on the cluster: stores on the host, functions as Knative Services, and a front at port 8082."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -111,8 +111,8 @@ class Site:
         self.stores.folder.mkdir(parents=True, exist_ok=True)
         return Background(self.stores.folder, "front")
 
-    def _apply(self, documents: list[dict[str, Any]], namespace: str = NAMESPACE) -> None:
-        given = json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
+    def _apply(self, documents: Sequence[Mapping[str, Any]], namespace: str = NAMESPACE) -> None:
+        given = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
         kubectl(self.cluster, "--namespace", namespace, *_APPLY, given=given)
 
     def _patch_domain(self) -> None:
