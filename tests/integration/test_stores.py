@@ -179,15 +179,15 @@ def test_the_event_source_delivers_with_its_account_and_keeps_dead_letters(
     path = tmp_path / "sources.yaml"
     path.write_text(SOURCES)
     told = {"SINK_URL": f"http://127.0.0.1:{sink.server_port}", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    dead = TopicPartition(DEAD_LETTERS, 0)
+    consumer = KafkaConsumer(bootstrap_servers=stores.host_bootstrap)
+    before = consumer.end_offsets([dead])[dead]
     process = subprocess.Popen(
         [sys.executable, "-m", "infra.local.event_source", str(path), "--port", str(free_port())],
         cwd=ROOT,
         env=stores.environment("event-source") | told,
         stdout=subprocess.DEVNULL,
     )
-    dead = TopicPartition(DEAD_LETTERS, 0)
-    consumer = KafkaConsumer(bootstrap_servers=stores.host_bootstrap)
-    before = consumer.end_offsets([dead])[dead]
     try:
         wait(lambda: {b"S204", b"S400"} <= {sent.body for _, sent in sink.requests}, 60, "both records")
         wait(lambda: consumer.end_offsets([dead])[dead] > before, 20, "the dead letter")
