@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill up down status logs cluster cluster-down images test unit integration long lint format bench lock clean
+.PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images test unit integration long lint format bench lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ cluster: $(INSTALLED) ## a real Kubernetes with Knative on this Debian machine, 
 
 cluster-down: $(INSTALLED) ## stop what `make cluster` started, and leave the machine as it was
 	@$(BIN)/python -m infra.cluster down
+
+cluster-test: images ## all of Marquee on a real Kubernetes with Knative: the acts of tests/cluster; 25 minutes once, then 10
+	@$(BIN)/python -m pytest -m cluster $(ARGS)
 
 test: $(INSTALLED) ## all tests but the long ones and the cluster's, with coverage of functions/ and shared/
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 -m "not long and not cluster" $(ARGS)

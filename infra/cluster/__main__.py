@@ -14,8 +14,7 @@ from infra.cluster.build import build as build_all
 from infra.cluster.machine import Cluster
 from infra.cluster.node import Node
 from infra.cluster.shell import alone, kubectl
-from infra.cluster.site import Site
-from infra.local.machine import ROOT
+from infra.cluster.site import IMAGES, Site
 from shared.errors import BadInput, MarqueeError
 from shared.settings import Settings
 
@@ -28,7 +27,6 @@ app = typer.Typer(
 out = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
 
-_IMAGES: Final = ROOT / ".marquee/images"
 _WELL: Final = {"RUNNING", "STOPPED"}  # stopped: not wanted
 
 
@@ -110,15 +108,13 @@ def status() -> None:
 
 @app.command()
 def site(
-    images: Annotated[Path, typer.Option(help="The folder of the archives; `make images` fills it.")] = _IMAGES,
+    images: Annotated[Path, typer.Option(help="The folder of the archives; `make images` fills it.")] = IMAGES,
     setting: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A setting of the functions.")] = None,
 ) -> None:
     """Run all of Marquee on the cluster: Kafka and MinIO on this host, the functions in pods, users at port 8082.
 
     Example: python -m infra.cluster site --setting MIN_NEW_RATINGS=1000
     """
-    if not list(images.glob("*.tar")):
-        raise BadInput(f"{images} has no image archives: `make images` builds them")
     settings = dict(_pair(each) for each in setting or ())
     marquee = Site(_running().cluster)
     marquee.start(images, settings, _say)

@@ -94,7 +94,7 @@ def _apiserver(cluster: Cluster) -> list[str]:
         f"--tls-cert-file={cluster.pki}/apiserver.crt",
         f"--tls-private-key-file={cluster.pki}/apiserver.key",
         f"--client-ca-file={cluster.pki}/ca.crt",
-        f"--service-account-key-file={cluster.pki}/accounts.key",
+        f"--service-account-key-file={cluster.pki}/accounts.crt",
         f"--service-account-signing-key-file={cluster.pki}/accounts.key",
         "--service-account-issuer=https://kubernetes.default.svc",
         "--authorization-mode=Node,RBAC",

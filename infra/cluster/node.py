@@ -1,6 +1,7 @@
 """Start and stop the node: supervisor (supervisord.org) runs its processes, as it does on one machine without one."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +23,7 @@ from shared.errors import NotReady
 
 _SECONDS: Final = 90
 _LOG_TAIL: Final = 8
+_END_SECONDS: Final = 10
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 OnStep = Callable[[str], None]
@@ -75,10 +77,11 @@ class Node:
         """End every process of the node, and make the host what it was before. Raises: NotReady."""
         on_step("stopping the pods")
         if self.is_up:
-            self._supervisord.ask("stopProcess", "kubelet", True)
+            with suppress(Fault):  # it does not run
+                self._supervisord.ask("stopProcess", "kubelet", True)
         shims = [process for process in self.host.processes() if _is_shim(process)]
         self._end(child for shim in shims for child in _children(shim))
-        psutil.wait_procs(shims, timeout=10)  # containerd ends a shim whose container has ended
+        _wait_ended(shims)  # containerd ends a shim whose container has ended
         on_step("stopping the node")
         if self.is_up:
             supervisor = psutil.Process(self._supervisord.ask("getPID"))
@@ -151,9 +154,21 @@ class Node:
         for process in ended:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        _, alive = psutil.wait_procs(ended, timeout=10)
-        if alive := [process for process in alive if not _is_zombie(process)]:
+        if alive := _wait_ended(ended):
             raise NotReady(f"processes {', '.join(str(process.pid) for process in alive)} do not end")
+
+
+def _wait_ended(processes: Collection[psutil.Process]) -> list[psutil.Process]:
+    """Wait a while until processes have ended, and return those that have not.
+
+    `psutil.wait_procs` fails for one whose parent reaps it that very moment.
+    """
+    deadline = time.monotonic() + _END_SECONDS
+    while alive := [each for each in processes if each.is_running() and not _is_zombie(each)]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    return alive
 
 
 def _is_shim(process: psutil.Process) -> bool:

@@ -5,12 +5,13 @@ import math
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from typing import Any, Final
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError
 
 from shared.adapters.commits import DeltaCommits, translated
 from shared.errors import Conflict, NotReady
@@ -183,19 +184,22 @@ class DeltaLake(DeltaCommits):
 
     def _created(self) -> DeltaTable:
         """Make the table, unless another writer just did, and return it."""
-        return DeltaTable.create(
-            self.uri,
-            LAKE_SCHEMA,
-            mode="ignore",
-            partition_by=["kind", "date"],
-            # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
-            configuration={
-                "delta.checkpointInterval": "20",
-                "delta.enableExpiredLogCleanup": "false",
-                **_STATISTICS,
-            },
-            storage_options=dict(self.options),
-        )
+        with suppress(CommitFailedError):  # another was first; to try again would make its table anew in version 1
+            return DeltaTable.create(
+                self.uri,
+                LAKE_SCHEMA,
+                mode="ignore",
+                partition_by=["kind", "date"],
+                # The log is the provenance of every matrix, and names the objects of the last fold: it is kept.
+                configuration={
+                    "delta.checkpointInterval": "20",
+                    "delta.enableExpiredLogCleanup": "false",
+                    **_STATISTICS,
+                },
+                storage_options=dict(self.options),
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        return DeltaTable(self.uri, storage_options=dict(self.options))
 
 
 def _backfill(topic: str, partition: int) -> str:

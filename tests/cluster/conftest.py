@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,8 +13,8 @@ from infra.cluster import knative
 from infra.cluster.build import build
 from infra.cluster.machine import Cluster
 from infra.cluster.node import Node
-from infra.cluster.site import Site
-from infra.local.machine import ROOT, Machine
+from infra.cluster.site import IMAGES, Site
+from infra.local.machine import Machine
 
 PAST_RATINGS = 20_000
 VISITS_PER_SECOND = 15.0
@@ -44,14 +42,12 @@ def site() -> Iterator[Site]:
     node = Node(cluster)
     was_up = node.is_up
     build(cluster, print)
-    images = cluster.cache / "marquee"
-    subprocess.run([sys.executable, "-m", "infra.images", "build", "--out", str(images)], cwd=ROOT, check=True)
     site = Site(cluster)
     try:
         node.start(True, print)
         knative.install(cluster, print)
         settings = SETTINGS | {"MIN_NEW_RATINGS": str(PAST_RATINGS - 1), "CANARY_STEPS": "10"}
-        site.start(images, settings, print)
+        site.start(IMAGES, settings, print)
         yield site
     finally:
         site.stop()

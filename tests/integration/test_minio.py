@@ -27,7 +27,7 @@ from infra.minio.policies import policies
 from infra.minio.set_up import Key, set_up
 from shared import bootstrap, experiment, forgotten, keys
 from shared.adapters.s3 import client
-from shared.bootstrap import Deps
+from shared.bootstrap import Deps, build  # by its own name: `entry.client` replaces the other
 from shared.errors import BadSettings, NotReady
 from shared.events import LakeFolded, MatrixBuilt, Tick
 from shared.settings import Settings
@@ -57,7 +57,7 @@ class Store:
 
     def deps(self, account: str, **settings: str) -> Deps:
         """Return what a function is built with, but for Kafka."""
-        deps = bootstrap.build(account, self.told(KEYS[account], **settings), writes=account not in READERS)
+        deps = build(account, self.told(KEYS[account], **settings), writes=account not in READERS)
         publisher = fakes.MemoryPublisher()
         return dataclasses.replace(deps, open_publisher=lambda: publisher)
 
@@ -292,7 +292,7 @@ def is_allowed(attempt: Callable[[], object]) -> bool:
 def test_an_account_may_do_this_and_nothing_else(store: Store, account: str) -> None:
     """Each of four operations in each area is tried on the real store."""
     owner = store.deps("operator").objects
-    objects = bootstrap.build(account, store.told(KEYS[account]), writes=False).objects
+    objects = build(account, store.told(KEYS[account]), writes=False).objects
     found = {}
     for area, key in AREAS.items():
         owner.put(key, b"{}")
@@ -385,7 +385,7 @@ def test_a_store_with_an_authority_of_its_own_is_reached_by_both_clients(
         monkeypatch.delenv("AWS_CA_BUNDLE")
         told = Store(store.endpoint, {}).told(KEYS["fold-lake"])
         with pytest.raises(NotReady):
-            bootstrap.build("fold-lake", told)
+            build("fold-lake", told)
         with pytest.raises(NotReady):
             bootstrap.lake(Settings.from_env(told), told).version()
     finally:

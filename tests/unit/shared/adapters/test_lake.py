@@ -1,3 +1,5 @@
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from unittest.mock import Mock
@@ -44,6 +46,20 @@ def test_a_new_lake_is_empty(lake: DeltaLake) -> None:
     assert not Path(lake.uri).exists()
     writer.fold(to_table(rows(1)), Fold(1, ["a"]))
     assert (offsets(lake), since(lake, -1)) == ([1], (writer.version(), [("rating", 1)]))
+
+
+def test_writers_who_make_the_lake_at_once_make_one(tmp_path: Path) -> None:
+    """As a backfill of several partitions into an empty bucket does: the rows of all are in it."""
+    for number in range(10):
+        writers = [DeltaLake(str(tmp_path / f"lake-{number}"), {}) for _ in range(6)]
+        together = threading.Barrier(len(writers))
+
+        def write(partition: int, writer: DeltaLake, together: threading.Barrier = together) -> int:
+            together.wait(10)
+            return writer.backfill(to_table(rows(1)), "movielog", partition, 1)
+
+        with ThreadPoolExecutor(len(writers)) as pool:
+            assert sorted(pool.map(write, range(len(writers)), writers)) == list(range(1, len(writers) + 1))
 
 
 def test_a_fold_is_remembered_by_the_commit_itself(lake: DeltaLake) -> None:
