@@ -9,7 +9,7 @@ from benchmarks.report import Result
 from shared.errors import MarqueeError
 
 STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "burst", "matrix")
-TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier")
+TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier", "kernels")
 SERVING: Final = ("score", "start", "chain", "strangers", "visits")
 CANARIES: Final = ("verdicts", "levels", "online", "spam", "releases")
 NAMES: Final = STREAM + TRAINERS + SERVING + CANARIES

@@ -5,8 +5,11 @@ from typing import Any, Final, Self
 import llvmlite.binding
 from numba.core.caching import UserProvidedCacheLocator
 
+PROCESSOR: Final = "x86-64-v3"
+"""What they are compiled for, by LLVM's name: all that Intel has sold for servers since 2013, and AMD since 2017."""
+
 NEEDED: Final = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
-"""What x86-64-v3 asks of a processor, by LLVM's names."""
+"""What that asks of a processor, by LLVM's names."""
 
 
 class Shipped(UserProvidedCacheLocator):
@@ -23,7 +26,7 @@ class Shipped(UserProvidedCacheLocator):
             raise RuntimeError(
                 f"this image's kernels need {', '.join(lacking)}, which the processor lacks. Run it on another node, "
                 "or set NUMBA_CPU_NAME=generic, NUMBA_CPU_FEATURES=, NUMBA_CACHE_DIR=/tmp/kernels and "
-                "NUMBA_CACHE_LOCATOR_CLASSES=UserProvidedCacheLocator: then a pod compiles its own, in a minute"
+                "NUMBA_CACHE_LOCATOR_CLASSES=UserProvidedCacheLocator: then a pod compiles its own, in seconds"
             )
         found: Self | None = super().from_function(py_func, py_file)  # type: ignore[no-untyped-call]
         return found

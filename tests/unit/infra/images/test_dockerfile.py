@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from infra.images.commands import DOCKERFILE
+from infra.images.kernels import PROCESSOR
 from infra.images.targets import EXTRAS, PLAIN, ROOT, TARGETS
 from tests.unit.infra.images.dockerfile import Stage, stages
 
@@ -147,7 +148,7 @@ def test_kernels_are_looked_for_where_they_were_put():
     """With the same processor, in the same folder."""
     made, found = STAGES["kernels"].of("ENV")[0].split(), STAGES["train"].of("ENV")[0].split()
     assert {each for each in made if each.startswith("NUMBA")} < set(found)
-    assert "NUMBA_CACHE_DIR=/kernels" in made
+    assert {"NUMBA_CACHE_DIR=/kernels", f"NUMBA_CPU_NAME={PROCESSOR}"} < set(made)
     assert "--from=kernels /kernels /kernels" in STAGES["train"].of("COPY")
 
 
