@@ -46,6 +46,7 @@ ACCOUNTS = {each.name: each for each in accounts()}
 LINE = b"2026-11-22T10:00:00,12,GET /rate/toy+story+1995=4"
 
 SOURCES = """
+apiVersion: sources.knative.dev/v1
 kind: KafkaSource
 metadata: {name: movielog}
 spec:
@@ -53,14 +54,15 @@ spec:
   topics: [movielog]
   initialOffset: earliest
   ordering: unordered
-  sink: {uri: "${SINK_URL}/sink"}
+  sink: {uri: "SINK/sink"}
   delivery:
     retry: 0
     backoffPolicy: exponential
     backoffDelay: PT0.05S
     timeout: PT5S
-    deadLetterSink: {ref: {kind: KafkaSink, name: deadletter}}
+    deadLetterSink: {ref: {apiVersion: eventing.knative.dev/v1alpha1, kind: KafkaSink, name: deadletter}}
 ---
+apiVersion: eventing.knative.dev/v1alpha1
 kind: KafkaSink
 metadata: {name: deadletter}
 spec: {topic: marquee.deadletter}
@@ -177,8 +179,8 @@ def test_the_event_source_delivers_with_its_account_and_keeps_dead_letters(
     """Over TLS as in the clear: what the site wrote comes, what is refused goes to the dead letters."""
     assert replay([b"S204", b"S400"], settings(stores, "site"), MOVIELOG) == 2
     path = tmp_path / "sources.yaml"
-    path.write_text(SOURCES)
-    told = {"SINK_URL": f"http://127.0.0.1:{sink.server_port}", "PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
+    path.write_text(SOURCES.replace("SINK/", f"http://127.0.0.1:{sink.server_port}/"))
+    told = {"PYTHONPATH": str(ROOT), "PATH": os.environ["PATH"]}
     dead = TopicPartition(DEAD_LETTERS, 0)
     consumer = KafkaConsumer(bootstrap_servers=stores.host_bootstrap)
     before = consumer.end_offsets([dead])[dead]
