@@ -42,7 +42,7 @@ def tune(folder, ratings, n_trials, algorithm="svd"):
     done = RUNNER.invoke(app, ["tune", *(str(each) for each in arguments)])
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
-    return answer(done.stdout)[algorithm]
+    return answer(done.stdout, algorithm)
 
 
 def test_a_search_goes_on_where_it_was_and_writes_the_winner(tmp_path, ratings):
@@ -58,7 +58,7 @@ def test_a_search_goes_on_where_it_was_and_writes_the_winner(tmp_path, ratings):
     assert written.keys() == {"svd", "svdpp"}
     options = ["--ratings", ratings, "--params", tmp_path / "params.yaml", "--model", tmp_path / "model", "--json"]
     done = RUNNER.invoke(app, ["train", *(str(each) for each in options)])
-    assert answer(done.stdout)["lr"] == report["parameters"]["lr"]
+    assert answer(done.stdout, "lr") == report["parameters"]["lr"]
 
 
 def test_too_few_ratings_are_named(tmp_path):
@@ -77,6 +77,12 @@ def test_a_file_that_is_no_study_is_named(tmp_path, ratings, content):
         tune(tmp_path, ratings, 1)
 
 
-def answer(stdout):
-    """Return the JSON that was printed; threads of other tests may log after it."""
-    return json.JSONDecoder().raw_decode(stdout)[0]
+def answer(stdout, key):
+    """Return what a key holds in the JSON that was printed; threads of other tests may log before it and after."""
+    decoder, place = json.JSONDecoder(), 0
+    while place < len(stdout):
+        found, place = decoder.raw_decode(stdout, place)
+        if key in found:
+            return found[key]
+        place += len(stdout[place:]) - len(stdout[place:].lstrip())
+    raise AssertionError(f"no {key} in {stdout}")
