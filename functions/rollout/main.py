@@ -75,8 +75,12 @@ class Rollout:
     def deployed(self, service: str) -> Deployed:
         """Return what a service does, once the state follows what a person changed in the Service itself.
 
-        Unless the state changed meanwhile: then it was perhaps read before a change of ours.
+        Unless the state changed meanwhile: then it was perhaps read before a change of ours. So the Service is read
+        once more after the state, but only if a person changed it.
         """
+        found = self.revisions.deployed(service)
+        if found.by_hand is None:
+            return found
         number = rollout.read(service, self.deps.channels.get(service)).number
         found = self.revisions.deployed(service)
         if found.by_hand:
