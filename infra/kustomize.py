@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import yaml
 
-from infra.schemas import go
+from infra.go import go
 from shared.errors import BadInput
 
 KUSTOMIZE: Final = "sigs.k8s.io/kustomize/kustomize/v5@v5.8.0"

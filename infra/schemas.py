@@ -6,17 +6,15 @@ What a server would silently drop, a field that its schema does not know, is a p
 
 import functools
 import json
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from jsonschema_rs import Draft4Validator
 
-from shared.errors import BadInput, NotReady
+from infra.go import module
+from shared.errors import BadInput
 
 Schema = Mapping[str, Any]
 Kind = tuple[str, str]
@@ -61,33 +59,6 @@ class Schemas:
             return [f"{name}: there is no schema of {kind[0]} {kind[1]}"]
         errors = self.validators[kind]().iter_errors(document)
         return [f"{name}: {'/'.join(map(str, error.instance_path)) or 'it'}: {error.message}" for error in errors]
-
-
-def go() -> str:
-    """Return the path of the go command. Raises: BadInput if there is none."""
-    found = shutil.which("go")
-    if found is None:
-        raise BadInput("go is not installed, 1.24 or later: https://go.dev/doc/install says how to get it")
-    return found
-
-
-def module(path: str, version: str) -> Path:
-    """Return the folder of a Go module, downloaded into Go's own cache, which checks it against the public sums.
-
-    Raises: BadInput if there is no Go; NotReady if the module cannot be had.
-    """
-    if shutil.which("go") is None:
-        raise BadInput(
-            "go is not installed: schemas come from Go modules; https://go.dev/doc/install says how to get it"
-        )
-    done = subprocess.run(["go", "mod", "download", "-json", f"{path}@{version}"], capture_output=True, text=True)
-    try:
-        told: dict[str, str] = json.loads(done.stdout)
-    except ValueError:
-        told = {"Error": done.stderr}
-    if "Error" in told:
-        raise NotReady(f"{path}@{version}: {told['Error']}")
-    return Path(told["Dir"])
 
 
 @functools.cache

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.cluster.shell import run
+from infra.go import module as downloaded
 
 LINK: Final = ("-trimpath", "-ldflags=-s -w")
 STATIC: Final = {"CGO_ENABLED": "0"}
 
 
 def folder(module: str, version: str) -> Path:
-    """Return the folder of a module's files, in Go's own cache. Raises: NotReady."""
-    return Path(json.loads(run("go", "mod", "download", "-json", f"{module}@v{version}"))["Dir"])
+    """Return the folder of a module's files, in Go's own cache. Raises: BadInput, NotReady."""
+    return downloaded(module, f"v{version}")
 
 
 def described(module: Path) -> dict[str, Any]:

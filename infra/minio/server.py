@@ -2,14 +2,14 @@
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
 
 from infra.cache import cache
+from infra.go import go
 from infra.minio.set_up import Key
-from shared.errors import BadInput, NotReady
+from shared.errors import NotReady
 
 _DOCKERFILE: Final = Path(__file__).with_name("Dockerfile")
 
@@ -28,11 +28,7 @@ def build() -> Path:
     """
     folder = cache(f"minio-{version()}")
     if not (folder / "minio").exists():
-        if shutil.which("go") is None:
-            raise BadInput(
-                "MinIO is compiled by Go 1.24 or newer, which is not installed: see https://go.dev/doc/install"
-            )
-        command = ["go", "install", "-trimpath", "-ldflags", "-s -w", f"github.com/minio/minio@{version()}"]
+        command = [go(), "install", "-trimpath", "-ldflags", "-s -w", f"github.com/minio/minio@{version()}"]
         told = os.environ | {"GOBIN": str(folder), "CGO_ENABLED": "0"}
         done = subprocess.run(command, env=told, capture_output=True, text=True)
         if done.returncode:

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from infra import schemas
+from infra.go import module
 from shared.errors import BadInput, NotReady
 from tests.unit.knative import eventing
 from tests.unit.knative.manifests import KUBERNETES, OVERLAYS, SERVING, Object, known, overlay, rendered, services
@@ -112,11 +113,11 @@ def test_what_cannot_be_had_is_named() -> None:
     with pytest.raises(BadInput, match="no/such"):
         schemas.crds("knative.dev/serving", SERVING, "no/such/*.yaml")
     with pytest.raises(NotReady, match=r"v0\.0\.999"):
-        schemas.module("knative.dev/serving", "v0.0.999")
+        module("knative.dev/serving", "v0.0.999")
 
 
 def test_without_go_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is on the path."""
     monkeypatch.setenv("PATH", "")
     with pytest.raises(BadInput, match=r"go\.dev/doc/install"):
-        schemas.module("k8s.io/kubernetes", KUBERNETES)
+        module("k8s.io/kubernetes", KUBERNETES)

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from infra import schemas
+from infra.go import module
 from infra.local.event_source import config
 from infra.local.machine import DEAD_LETTERS, SOURCES, TOPICS
 from shared.settings import Settings
@@ -155,7 +155,7 @@ def test_images_are_loaded_or_named_by_digest() -> None:
 
 def test_knative_s_own_settings_are_settings_of_it() -> None:
     """Each key stands in the example of its config map."""
-    folder = schemas.module("knative.dev/serving", SERVING) / "config/core/configmaps"
+    folder = module("knative.dev/serving", SERVING) / "config/core/configmaps"
     for each in rendered("base/config"):
         name = each["metadata"]["name"]
         assert each["metadata"]["namespace"] == "knative-serving"

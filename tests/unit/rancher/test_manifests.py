@@ -6,6 +6,7 @@ import yaml
 from jsonschema_rs import Draft4Validator
 
 from infra import schemas
+from infra.go import module
 from infra.local.machine import ROOT
 from tests.unit.rancher.bundles import GITREPO, RANCHER, Object, bundles, objects, read
 
@@ -51,7 +52,7 @@ PROJECT_SCHEMA = closed(
 
 def known() -> schemas.Schemas:
     """Return the schemas. A tab in a description of the operator's definitions keeps a strict reader from them."""
-    files = (schemas.module("knative.dev/operator", OPERATOR) / "config/crd/bases").glob("*.yaml")
+    files = (module("knative.dev/operator", OPERATOR) / "config/crd/bases").glob("*.yaml")
     operator = schemas.of_definitions(yaml.safe_load(file.read_text().replace("\t", " ")) for file in files)
     monitors = schemas.crds(
         "github.com/prometheus-operator/prometheus-operator",
@@ -82,7 +83,7 @@ def test_the_operator_is_told_what_knative_is_told_without_one() -> None:
 
 def test_pods_are_read_at_ports_that_knative_gives_them() -> None:
     """A PodMonitor finds a port by its name in the pod, and Knative names them."""
-    code = (schemas.module("knative.dev/serving", SERVING) / "pkg/apis/serving/v1/revision_helpers.go").read_text()
+    code = (module("knative.dev/serving", SERVING) / "pkg/apis/serving/v1/revision_helpers.go").read_text()
     monitors = {each["metadata"]["name"]: each["spec"]["podMetricsEndpoints"] for each in objects("marquee-monitors")}
     for endpoint in monitors["functions"]:
         assert f'PortName = "{endpoint["port"]}"' in code

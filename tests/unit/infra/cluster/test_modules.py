@@ -1,7 +1,9 @@
 import json
+from unittest.mock import Mock
 
 import pytest
 
+from infra import go
 from infra.cluster import modules
 from infra.cluster.build import is_new_enough
 
@@ -35,13 +37,14 @@ def test_a_folder_is_where_go_says(monkeypatch):
     """Go's own cache is asked, never guessed."""
     asked = []
 
-    def run(*command):
+    def run(command, **_):
         asked.append(command)
-        return json.dumps({"Dir": "/there"})
+        return Mock(stdout=json.dumps({"Dir": "/there"}))
 
-    monkeypatch.setattr(modules, "run", run)
+    monkeypatch.setattr(go.subprocess, "run", run)
+    monkeypatch.setattr(go, "go", lambda: "go")
     assert str(modules.folder("knative.dev/serving", "0.48.0")) == "/there"
-    assert asked == [("go", "mod", "download", "-json", "knative.dev/serving@v0.48.0")]
+    assert asked == [["go", "mod", "download", "-json", "knative.dev/serving@v0.48.0"]]
 
 
 @pytest.mark.parametrize(
