@@ -97,8 +97,9 @@ def attack(stage: Stage) -> str:
     stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
     try:
         return _ends(stage, before.number, "rolled_back") or _is_judged(stage, before.number)
-    except NotReady:
-        return _over(stage)  # held until now, which is as good
+    except NotReady:  # held until now, which is as good
+        over(stage)
+        return ""
 
 
 def die(stage: Stage) -> str:
@@ -128,7 +129,7 @@ def fall_silent(stage: Stage) -> str:
         moved = [change.what for change in stage.changes_since(number)]
     finally:
         stage.crowds.silent.clear()
-        _over(stage)
+        over(stage)
     if moved:
         return f"it was not held: {', '.join(moved)}"
     held = [each for each in stage.decisions() if each.model_version == model and each.verdict == "hold"]
@@ -157,15 +158,14 @@ def _ends(stage: Stage, number: int, wanted: What) -> str:
     return "" if found == wanted else f"it was {found.replace('_', ' ')}"
 
 
-def _over(stage: Stage) -> str:
+def over(stage: Stage) -> None:
     """Take the canary back, if there is one still."""
     now, why = stage.deps.now_us(), "held to the end of the act, then taken back"
 
-    def over(state: State) -> State:
+    def back(state: State) -> State:
         return order(state, "rollback", "drill", why, now) if state.canary else state
 
-    rollout.update(stage.deps.channels, SERVICE, over)
-    return ""
+    rollout.update(stage.deps.channels, SERVICE, back)
 
 
 def _is_judged(stage: Stage, number: int) -> str:

@@ -7,16 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from infra.background import Background
+from infra.local.envoy import HTTP, ROUTER, address
 from infra.local.machine import PORTS
 from shared.errors import BadInput
 
 PORT: Final = PORTS["recommend"]
 
 _RETRIES: Final = {"retry_on": "connect-failure,refused-stream,reset-before-request,gateway-error", "num_retries": 2}
-_ROUTER: Final = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
-_MANAGER: Final = (
-    "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-)
 
 
 def start(process: Background, ingress: str, host: str) -> None:
@@ -33,7 +30,7 @@ def config(ingress: str, host: str, port: int = PORT) -> dict[str, Any]:
     """Return Envoy's configuration. Pure."""
     route = {"cluster": "kourier", "host_rewrite_literal": host, "timeout": "5s", "retry_policy": _RETRIES}
     manager = {
-        "@type": _MANAGER,
+        "@type": HTTP,
         "stat_prefix": "front",
         "normalize_path": False,
         "route_config": {
@@ -41,14 +38,14 @@ def config(ingress: str, host: str, port: int = PORT) -> dict[str, Any]:
                 {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": route}]},
             ],
         },
-        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": _ROUTER}}],
+        "http_filters": [{"name": "envoy.filters.http.router", "typed_config": {"@type": ROUTER}}],
     }
     return {
         "static_resources": {
             "listeners": [
                 {
                     "name": "front",
-                    "address": _address("127.0.0.1", port),
+                    "address": address(port),
                     "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
                 }
             ],
@@ -59,13 +56,9 @@ def config(ingress: str, host: str, port: int = PORT) -> dict[str, Any]:
                     "connect_timeout": "1s",
                     "load_assignment": {
                         "cluster_name": "kourier",
-                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": _address(ingress, 80)}}]}],
+                        "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address(80, ingress)}}]}],
                     },
                 }
             ],
         }
     }
-
-
-def _address(host: str, port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": host, "port_value": port}}

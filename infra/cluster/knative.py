@@ -1,6 +1,5 @@
 """Knative Serving with Kourier, and the cluster's name server, on a node that runs."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Final
 from infra.cluster import manifests, modules
 from infra.cluster.machine import KOURIER, SERVING, Cluster
 from infra.cluster.manifests import Document
-from infra.cluster.shell import kubectl, wait
+from infra.cluster.shell import apply, kubectl, wait
 
-_APPLY: Final = ("apply", "--server-side", "--force-conflicts", "--field-manager=marquee-cluster", "-f", "-")
+_MANAGER: Final = "marquee-cluster"
 _SECONDS: Final = 240
 _NAMESPACES: Final = ("kube-system", "knative-serving", "kourier-system")
 _COREDNS: Final = Path(__file__).with_name("coredns.yaml")
@@ -31,14 +30,14 @@ def install(cluster: Cluster, on_step: OnStep) -> None:
     documents = [*manifests.read([_COREDNS]), *manifests.fit(manifests.read(files()))]
     for phase in manifests.phases(documents):
         # Webhooks of an earlier start refuse everything until their pod runs.
-        wait(partial(apply, cluster, phase), _SECONDS, partial(_pods, cluster))
+        wait(partial(apply, cluster, phase, _MANAGER), _SECONDS, partial(_pods, cluster))
         kubectl(cluster, "wait", "crd", "--all", "--for=condition=Established", "--timeout=60s")
     for namespace in _NAMESPACES:
         on_step(f"waiting for {namespace}")
         available = ("wait", "deployment", "--all", "--for=condition=Available", "--timeout=1s", "-n", namespace)
         wait(partial(kubectl, cluster, *available), _SECONDS, partial(_pods, cluster))
     on_step("waiting for Knative's webhook")
-    wait(partial(apply, cluster, [_PROBE], "--dry-run=server"), _SECONDS, partial(_pods, cluster))
+    wait(partial(apply, cluster, [_PROBE], _MANAGER, "--dry-run=server"), _SECONDS, partial(_pods, cluster))
 
 
 def files() -> list[Path]:
@@ -59,13 +58,6 @@ def files() -> list[Path]:
         *sorted((serving / "config/core").rglob("*.yaml")),
         *sorted((modules.folder("knative.dev/net-kourier", KOURIER) / "config").glob("*.yaml")),
     ]
-
-
-def apply(cluster: Cluster, documents: list[Document], *options: str) -> str:
-    """Apply documents as their owner. Raises: NotReady with the server's words."""
-    return kubectl(
-        cluster, *_APPLY, *options, given=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
-    )
 
 
 def ingress(cluster: Cluster) -> str:

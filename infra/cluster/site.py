@@ -12,7 +12,7 @@ from infra.background import Background
 from infra.cluster import front, knative
 from infra.cluster.machine import ADDRESS, Cluster
 from infra.cluster.node import Node
-from infra.cluster.shell import kubectl, wait
+from infra.cluster.shell import apply, kubectl, wait
 from infra.cluster.stores import Stores
 from infra.deploy.manifests import knative_services, without
 from infra.deploy.release import SCORES
@@ -26,7 +26,6 @@ IMAGES: Final = ROOT / ".marquee/images"
 DOMAIN: Final = "marquee.test"
 
 _SECONDS: Final = 300
-_APPLY: Final = ("apply", "--server-side", "--force-conflicts", "--field-manager=marquee", "-f", "-")
 
 OnStep = Callable[[str], None]
 
@@ -112,8 +111,7 @@ class Site:
         return Background(self.stores.folder, "front")
 
     def _apply(self, documents: Sequence[Mapping[str, Any]], namespace: str = NAMESPACE) -> None:
-        given = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(documents)})
-        kubectl(self.cluster, "--namespace", namespace, *_APPLY, given=given)
+        apply(self.cluster, documents, "marquee", "--namespace", namespace)
 
     def _patch_domain(self) -> None:
         patch = json.dumps({"data": {DOMAIN: ""}})

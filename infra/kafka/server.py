@@ -6,11 +6,9 @@ from typing import Final
 
 from infra.authority import Authority
 from infra.local.parts import kafka_command
-from infra.local.provision import format_kafka
+from infra.local.provision import ONE_KAFKA, format_kafka
 
-_KAFKA: Final = """\
-process.roles=broker,controller
-node.id=1
+_LISTENERS: Final = """\
 controller.quorum.voters=1@127.0.0.1:{controller_port}
 controller.listener.names=CONTROLLER
 listeners=ACCOUNTS://{address}:{port},HOST://127.0.0.1:{host_port},CONTROLLER://127.0.0.1:{controller_port}
@@ -25,13 +23,6 @@ listener.name.accounts.ssl.keystore.location={keystore}
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
 super.users=User:ANONYMOUS
 log.dirs={data}
-auto.create.topics.enable=false
-default.replication.factor=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-group.initial.rebalance.delay.ms=0
 """
 """Whoever is on the loopback needs no account and may do everything; nobody else may do what no rule allows."""
 
@@ -57,6 +48,6 @@ def prepare(folder: Path, listeners: Listeners, authority: Authority) -> list[st
     key, certificate = authority.issue(listeners.name, [listeners.address])
     keystore.touch(mode=0o600)
     keystore.write_text(key.read_text() + certificate.read_text())
-    properties.write_text(_KAFKA.format(**vars(listeners), keystore=keystore, data=data))
+    properties.write_text(ONE_KAFKA + _LISTENERS.format(**vars(listeners), keystore=keystore, data=data))
     format_kafka(properties, data)
     return kafka_command(properties)

@@ -11,8 +11,8 @@ LISTENERS: Final = "listeners.yaml"
 
 _CROWD: Final = 16_384  # requests that may wait for a service
 _TYPE: Final = "type.googleapis.com/envoy."
-_HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
+HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
 
 
 def routes_file(service: str) -> str:
@@ -25,25 +25,25 @@ def bootstrap(folder: Path, admin_port: int) -> dict[str, Any]:
     return {
         "node": {"id": "marquee-router", "cluster": "marquee"},
         "dynamic_resources": {"cds_config": _watched(folder, CLUSTERS), "lds_config": _watched(folder, LISTENERS)},
-        "admin": {"address": _address(admin_port)},
+        "admin": {"address": address(admin_port)},
     }
 
 
 def listener(service: str, port: int, folder: Path) -> dict[str, Any]:
     """Return the listener of a service. It never changes: open connections would keep the routes of the one before."""
     manager = {
-        "@type": _HTTP,
+        "@type": HTTP,
         "stat_prefix": service,
         "use_remote_address": True,
         "preserve_external_request_id": True,
         "http_protocol_options": {"accept_http_10": True},
         "rds": {"route_config_name": service, "config_source": _watched(folder, routes_file(service))},
-        "http_filters": [{"name": "router", "typed_config": {"@type": _ROUTER}}],
+        "http_filters": [{"name": "router", "typed_config": {"@type": ROUTER}}],
     }
     return {
         "@type": _TYPE + "config.listener.v3.Listener",
         "name": service,
-        "address": _address(port),
+        "address": address(port),
         "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
     }
 
@@ -66,7 +66,7 @@ def routes(service: str, shares: Sequence[Share]) -> dict[str, Any]:
 
 def cluster(revision: str, ports: Sequence[int]) -> dict[str, Any]:
     """Return the cluster of a revision: its processes, asked for their health all the while."""
-    endpoints = [{"endpoint": {"address": _address(port)}} for port in ports]
+    endpoints = [{"endpoint": {"address": address(port)}} for port in ports]
     return {
         "@type": _TYPE + "config.cluster.v3.Cluster",
         "name": revision,
@@ -131,5 +131,6 @@ def _watched(folder: Path, name: str) -> dict[str, Any]:
     return {"path_config_source": source, "resource_api_version": "V3"}
 
 
-def _address(port: int) -> dict[str, Any]:
-    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+def address(port: int, host: str = "127.0.0.1") -> dict[str, Any]:
+    """Return an address as Envoy takes it."""
+    return {"socket_address": {"address": host, "port_value": port}}

@@ -20,15 +20,9 @@ from shared.errors import BadInput
 
 _CLUSTER_ID: Final = "bWFycXVlZS1vbi1vbmUtbQ"  # base64 of 16 bytes, as Kafka wants it
 
-_KAFKA: Final = """\
+ONE_KAFKA: Final = """\
 process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
-log.dirs={data}
 auto.create.topics.enable=false
 default.replication.factor=1
 offsets.topic.replication.factor=1
@@ -36,6 +30,16 @@ offsets.topic.num.partitions=4
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
+"""
+"""What a Kafka of one node is told, wherever it listens."""
+
+_LISTENERS: Final = """\
+controller.quorum.voters=1@127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
 """
 
 
@@ -63,7 +67,8 @@ def write_config(machine: Machine) -> None:
     secret.write_text(json.dumps({"identities": [identity]}))
     properties = machine.config / "kafka.properties"
     properties.write_text(
-        _KAFKA.format(
+        ONE_KAFKA
+        + _LISTENERS.format(
             broker=machine.port("kafka"), controller=machine.port("kafka-controller"), data=machine.data / "kafka"
         )
     )

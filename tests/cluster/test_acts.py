@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from cli.drill.acts import over
 from cli.drill.stage import SERVICE, Stage
 from functions.rollout.core import order
 from infra.cluster.site import NAMESPACE, Site
@@ -63,10 +64,14 @@ def direct(site: Site, n: int) -> Counter[str]:
         return Counter(pool.map(ask, range(n)))
 
 
-def canary(stage: Stage) -> str:
+def on_trial(stage: Stage, model_version: str) -> tuple[str, str]:
+    """Give a new model users; return the stable model's revision and its own."""
+    stage.release(model_version, stage.stable_model())
+    stage.wait(lambda: stage.state.name == "canary" and stage.state.routed_at is not None, "a canary with users", 180)
     state = stage.state
+    assert state.stable
     assert state.canary
-    return state.canary.release.revision
+    return state.stable.revision, state.canary.release.revision
 
 
 def pods(site: Site, revision: str) -> list[dict[str, Any]]:
@@ -124,39 +129,28 @@ def test_recommendations_for_known_and_unknown_users(site: Site, stage: Stage) -
 
 def test_a_new_model_gets_ten_percent_and_then_all(site: Site, stage: Stage) -> None:
     """`rollout` patches the traffic itself; Kourier deals callers by weight, and the front's users stay put."""
-    stable = stage.state.stable
-    assert stable
-    stage.release("planted-next", stage.stable_model())
-    stage.wait(lambda: stage.state.name == "canary" and stage.state.routed_at is not None, "a canary with users", 180)
-    new = canary(stage)
-    wait(lambda: set(direct(site, 40)) <= {stable.revision, new}, 20, "traffic by weight")
+    stable, new = on_trial(stage, "planted-next")
+    wait(lambda: set(direct(site, 40)) <= {stable, new}, 20, "traffic by weight")
     time.sleep(5)
     dealt = direct(site, 3_000)
-    assert dealt.keys() == {stable.revision, new}
+    assert dealt.keys() == {stable, new}
     assert 7 < 100 * dealt[new] / dealt.total() < 13
     first, second = answers(site, ARM), answers(site, ARM)
     assert first == second
     assert 7 < share(first) < 13
-    rollout.update(
-        stage.deps.channels,
-        SERVICE,
-        lambda state: order(state, "promote", "ann", "ten percent were enough", stage.deps.now_us()),
-    )
+    now = stage.deps.now_us()
+    rollout.update(stage.deps.channels, SERVICE, lambda state: order(state, "promote", "ann", "ten percent do", now))
     wait(lambda: set(direct(site, 50)) == {new}, 60, "all traffic on the new model")
     wait(lambda: set(answers(site, ARM, USERS[:100]).values()) == {STABLE}, 60, "everybody on the new model")
     assert sum(map(ready, pods(site, new))) == 2
-    assert sum(map(ready, pods(site, stable.revision))) == 2  # it is kept, to go back at once
+    assert sum(map(ready, pods(site, stable))) == 2  # it is kept, to go back at once
 
 
 def test_an_operator_moves_users_with_kubectl(site: Site, stage: Stage) -> None:
     """`recommend` follows within five seconds, and `rollout` notes who did it."""
-    stable = stage.state.stable
-    assert stable
-    stage.release("planted-third", stage.stable_model())
-    stage.wait(lambda: stage.state.name == "canary" and stage.state.routed_at is not None, "a canary with users", 180)
-    new = canary(stage)
+    stable, new = on_trial(stage, "planted-third")
     traffic = [
-        {"revisionName": stable.revision, "tag": "stable", "percent": 60},
+        {"revisionName": stable, "tag": "stable", "percent": 60},
         {"revisionName": new, "tag": "canary", "percent": 40},
     ]
     patch = json.dumps({"spec": {"traffic": traffic}})
@@ -166,13 +160,7 @@ def test_an_operator_moves_users_with_kubectl(site: Site, stage: Stage) -> None:
     stage.wait(lambda: stage.state.log[-1].who == "ann-by-kubectl", "a note of it", 30)
     change = stage.state.log[-1]
     assert (change.what, change.percent) == ("canary", 40)
-    rollout.update(
-        stage.deps.channels,
-        SERVICE,
-        lambda state: (
-            order(state, "rollback", "ann", "the act is over", stage.deps.now_us()) if state.canary else state
-        ),
-    )
+    over(stage)
     wait(lambda: set(answers(site, ARM, USERS[:100]).values()) == {STABLE}, 60, "everybody on the stable model")
 
 

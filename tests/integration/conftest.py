@@ -129,6 +129,24 @@ def marquee(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marquee]:
         yield Marquee(stack, failpoints)
 
 
+@contextmanager
+def again_and_again(work: Callable[[], object], seconds: float) -> Iterator[None]:
+    """Do something every few seconds in a thread of its own, for the length of a block."""
+    over = threading.Event()
+
+    def run() -> None:
+        while not over.wait(seconds):
+            work()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def wait(done: Callable[[], bool], seconds: float, what: str) -> None:
     """Return once done; fail if it takes too long. A store that is not back yet means not done yet."""
     deadline = time.monotonic() + seconds

@@ -1,15 +1,14 @@
 """One user erased from a real bucket while everything runs, and the command is killed at every step."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from functions.train import core as training
 from infra.local.machine import ROOT
 from shared import keys
 from shared.events import MOVIELOG
-from tests.integration.conftest import Marquee, wait
+from tests.integration.conftest import Marquee, again_and_again, wait
 from tests.integration.test_withstands import rating_lines
 from tests.ratings import checkerboard, matrix_of
 
@@ -129,21 +128,7 @@ def store(marquee: Marquee) -> None:
     deps.channels.update("score-svd", lambda _: {"model_version": "forget1", "matrix_id": SPLIT.matrix_id})
 
 
-@contextmanager
-def streaming(marquee: Marquee) -> Iterator[None]:
+def streaming(marquee: Marquee) -> AbstractContextManager[None]:
     """Have others rate all the while."""
-    over = threading.Event()
-
-    def run() -> None:
-        number = 0
-        while not over.wait(0.5):
-            number += 1
-            marquee.send(rating_lines(20, f"meanwhile{number}x"))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    numbers = itertools.count(1)
+    return again_and_again(lambda: marquee.send(rating_lines(20, f"meanwhile{next(numbers)}x")), 0.5)

@@ -2,11 +2,10 @@
 
 import itertools
 import subprocess
-import threading
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ from shared.errors import MarqueeError
 from shared.events import ALGORITHMS, RolloutChanged, decode
 from shared.ports import Share
 from shared.records import SCHEMA
-from tests.integration.conftest import wait
+from tests.integration.conftest import again_and_again, wait
 from tests.integration.test_loop import artifacts, n_logged
 
 pytestmark = pytest.mark.long
@@ -81,25 +80,6 @@ class Killer:
                 (self.folder / place).unlink(missing_ok=True)
 
 
-@contextmanager
-def again_and_again(work: Callable[[], Any], seconds: float) -> Iterator[None]:
-    """Do something in a thread of its own for the length of a block, also if it fails as whoever is delivered again."""
-    over = threading.Event()
-
-    def run() -> None:
-        while not over.wait(seconds):
-            with suppress(MarqueeError):
-                work()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 @pytest.fixture(scope="module")
 def killer(tmp_path_factory: pytest.TempPathFactory) -> Killer:
     return Killer(tmp_path_factory.mktemp("failpoints"))
@@ -149,11 +129,16 @@ def test_killed_at_every_step_and_run_twice_each_step_happens_once(stage: Stage,
     """A good model and a bad one have their trial while whoever judges and moves dies everywhere, and has a twin."""
     before, revisions = stage.state, bootstrap.revisions(stage.deps.settings, stage.environment)
     seen: list[Sequence[Share]] = []
+
+    def look() -> None:
+        with suppress(MarqueeError):
+            seen.append(revisions.deployed(SERVICE).shares)
+
     models = {GOOD: stage.stable_model(), BAD: shuffled(stage.stable_model(), 11)}
     with stage.crowds.playing(), ExitStack() as meanwhile:
         for port, function in enumerate(TWINS, PORT_OFFSET + 8170):
             meanwhile.enter_context(second_copy(stage, function, port))
-        meanwhile.enter_context(again_and_again(lambda: seen.append(revisions.deployed(SERVICE).shares), 0.2))
+        meanwhile.enter_context(again_and_again(look, 0.2))
         for model, end in ENDS.items():
             with killer.at_work():
                 stage.release(model, models[model])
