@@ -21,12 +21,17 @@ _threads: set[threading.Thread] = set()
 
 
 @atexit.register
-def _leave() -> None:
-    """Let threads come to an end before the interpreter does: one inside a library's own code would crash it."""
+def leave() -> None:
+    """Let threads come to an end before the interpreter does: one inside a library's own code would crash it.
+
+    Or before that, where all that they follow is over; those that are begun later go on.
+    """
+    global _leaving
     _leaving.set()
     deadline = time.monotonic() + _LEAVE_SECONDS
     for thread in list(_threads):
         thread.join(max(0.0, deadline - time.monotonic()))
+    _leaving = threading.Event()
 
 
 def _start(name: str, work: Callable[[], None]) -> threading.Thread:
@@ -80,6 +85,7 @@ class Follower(Generic[T]):
         self._fetch = fetch
         self._seconds = seconds
         self._reason = ""
+        self._leaving = _leaving
         self.value = first
         if first is None and wait is None:
             self.refresh()
@@ -107,6 +113,6 @@ class Follower(Generic[T]):
                 log.warning("refresh_failed", what=self._name, reason=self._reason, keeps=self.value is not None)
 
     def _run(self, pause: float) -> None:
-        while not _leaving.wait(pause):
+        while not self._leaving.wait(pause):
             self.refresh()
             pause = self._seconds

@@ -1,7 +1,9 @@
 import threading
+import time
 
 import pytest
 
+from shared.adapters import follow
 from shared.adapters.follow import Follower, within
 from shared.errors import Corrupt, NotReady
 
@@ -118,3 +120,32 @@ def test_what_there_is_to_begin_with_waits_for_nothing() -> None:
     go.set()
     assert done.wait(10)
     assert follower.get() == 2
+
+
+def test_who_follows_ends_when_told_and_who_comes_later_goes_on() -> None:
+    """No thread outlives what it follows."""
+    earlier, later = Count(), Count()
+    Follower("earlier", earlier, 0.001)
+    assert earlier.has_grown()
+    follow.leave()
+    Follower("later", later, 0.001)
+    assert later.has_grown()
+    assert not earlier.has_grown(seconds=0.1)
+
+
+class Count:
+    """What is fetched again and again."""
+
+    def __init__(self) -> None:
+        self.number = 0
+
+    def __call__(self, _: int | None) -> int:
+        self.number += 1
+        return self.number
+
+    def has_grown(self, seconds: float = 10) -> bool:
+        """Wait for the next fetch; say whether it came."""
+        before, deadline = self.number, time.monotonic() + seconds
+        while self.number == before and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return self.number > before
