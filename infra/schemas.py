@@ -63,15 +63,21 @@ class Schemas:
 
 @functools.cache
 def crds(path: str, version: str, glob: str) -> Schemas:
-    """Return the schemas of the CustomResourceDefinitions in the files of a module.
+    """Return the schemas of the CustomResourceDefinitions in the files of a module. Raises: BadInput, NotReady."""
+    return of_definitions(definitions(path, version, glob))
 
-    A module's archive has no symbolic links: ask the module that they point into. Raises: BadInput, NotReady.
+
+def definitions(path: str, version: str, glob: str) -> list[dict[str, Any]]:
+    """Return the CustomResourceDefinitions in the files of a module.
+
+    A module's archive has no symbolic links: ask the module that they point into. Tabs, which some descriptions have
+    and YAML forbids, become spaces. Raises: BadInput, NotReady.
     """
     files = sorted(module(path, version).glob(glob))
     if not files:
         raise BadInput(f"{path}@{version} has no file {glob}")
-    found = [document for file in files for document in yaml.safe_load_all(file.read_text())]
-    return of_definitions(each for each in found if each and each["kind"] == "CustomResourceDefinition")
+    found = [document for file in files for document in yaml.safe_load_all(file.read_text().replace("\t", " "))]
+    return [each for each in found if each and each["kind"] == "CustomResourceDefinition"]
 
 
 def of_definitions(definitions: Iterable[Mapping[str, Any]]) -> Schemas:

@@ -6,24 +6,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from cli.drill.stage import SERVICE, SPAM_SHARE, Stage
+from cli.drill.stage import SERVICE, SPAM_SHARES, Stage
 from cli.simulator import past
 from cli.simulator.planted import shuffled
+from functions.evaluate_online.arms import LEAST_AUDIENCE
+from functions.evaluate_online.verdict import LEVELS
 from functions.rollout.core import order
 from shared import rollout
 from shared.errors import MarqueeError, NotReady
 from shared.rollout import Change, State, What
 
+MOST_SHOWN: Final = LEAST_AUDIENCE * LEVELS["audience of one movie"]
+"""The share of users that a guardrail lets see a movie which hardly anybody saw before."""
+
 _LIVE_SECONDS: Final = 150.0
 _DEPLOYED_SECONDS: Final = 60.0
 _JUDGED_SECONDS: Final = 120.0
-_SILENT_SECONDS: Final = 25.0
+_SILENT_SECONDS: Final = 20.0
 _NEW_SEED: Final = 11
 
 
 @dataclass(frozen=True)
 class Played:
-    """What came of an act: the changes of the service meanwhile, and what went wrong, empty if nothing did."""
+    """What came of an act: what was found out and changed in the service, and what went wrong, empty if nothing did."""
 
     title: str
     expected: str
@@ -31,6 +36,7 @@ class Played:
     seconds: float
     changes: Sequence[Change] = field(default_factory=list)
     wrong: str = ""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Act:
     def on(self, stage: Stage) -> Played:
         """Play it; whatever else fails is what went wrong, and answers other than lists are, in any act."""
         started_at, began, before = datetime.now(UTC), time.monotonic(), stage.state.number
+        stage.notes.clear()
         bad_before = bad_answers(stage)
         try:
             wrong = self.play(stage)
@@ -55,7 +62,8 @@ class Act:
         if stage.crowds.failure is not None:
             wrong = f"{wrong}; nobody visits any more: {stage.crowds.failure!r}".removeprefix("; ")
         seconds = time.monotonic() - began
-        return Played(self.title, self.expected, started_at, seconds, stage.changes_since(before), wrong)
+        changes, notes = stage.changes_since(before), tuple(stage.notes)
+        return Played(self.title, self.expected, started_at, seconds, changes, wrong, notes)
 
 
 def bad_answers(stage: Stage) -> int:
@@ -86,15 +94,22 @@ def spoil(stage: Stage) -> str:
 
 
 def attack(stage: Stage) -> str:
-    """Fake profiles push a movie that few watch, and the next model learns from them."""
+    """Fake profiles push a movie that few watch. A few of them reach nobody; the next model learns from many."""
     before = stage.state
     people = stage.crowd.population
     movie = people.movies[int(people.popularity.argmin())]
-    lines, ratings = past.spam(people, movie, SPAM_SHARE, datetime.now(UTC)), stage.n_ratings()
+    *few, many = SPAM_SHARES
+    for share in few:
+        shown = stage.audience(past.spam(people, movie, share, datetime.now(UTC)), movie)
+        stage.notes.append(f"{share:.0%} fake profiles: the movie in {shown:.0%} of lists")
+        if shown > MOST_SHOWN:
+            return f"{stage.notes[-1]}, which a guardrail would have to stop, and nobody tried"
+    lines, ratings = past.spam(people, movie, many, datetime.now(UTC)), stage.n_ratings()
     stage.write(lines)
     stage.wait(lambda: stage.n_ratings() >= ratings + len(lines), "the attackers' ratings", _DEPLOYED_SECONDS)
     stage.archive("beside-spam")
     stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
+    stage.notes.append(f"{many:.0%} fake profiles")
     try:
         return _ends(stage, before.number, "rolled_back") or _is_judged(stage, before.number)
     except NotReady:  # held until now, which is as good
@@ -140,7 +155,7 @@ ACTS: Final = (
     Act("the first models go live", "both live, without a canary", go_live),
     Act("a better model", "promoted, as users watch more of what it recommends, or no less", improve),
     Act("a bad model passes the gate", "rolled back, as users watch less", spoil),
-    Act("a spam attack", "not promoted: its lists are not what they were", attack),
+    Act("a spam attack", "a few fake profiles reach hardly anybody; the model of many is not promoted", attack),
     Act("the canary dies", "rolled back, as other models answer its users", die),
     Act("the verdict's data go missing", "held: no verdict without data", fall_silent),
 )

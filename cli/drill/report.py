@@ -109,7 +109,8 @@ def _story(act: Played) -> str:
     if act.wrong:
         return act.wrong
     ends = [change for change in act.changes if change.what in _ENDS]
-    return "; ".join(f"{change.what.replace('_', ' ')}: {change.why}" for change in ends[:1]) or "nothing moved"
+    end = [f"{change.what.replace('_', ' ')}: {change.why}" for change in ends[:1]] or ["nothing moved"]
+    return "; ".join([*act.notes, *end])
 
 
 def _end(acts: Sequence[Played]) -> datetime:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from cli.demo import DATA
+from cli.drill import spam
 from cli.ratings import read_titles
 from cli.replay import replay, writing
 from cli.simulator import past
 from cli.simulator.crowd import Crowd
 from cli.simulator.driver import Pace, Played, drive
 from cli.simulator.population import Population
+from functions.build_matrix import gather
 from infra.local.machine import Machine
 from infra.local.serving import state as serving
 from infra.local.stack import Stack
@@ -40,7 +42,8 @@ N_USERS: Final = 6_000
 FIRST_RATINGS: Final = 15_000
 MORE_RATINGS: Final = 30_000
 SPAM_RATINGS: Final = 9_000
-SPAM_SHARE: Final = 0.05
+SPAM_SHARES: Final = (0.01, 0.03, 0.05)
+"""Fake profiles, as shares of the users, from a try to what a guardrail has to stop."""
 
 SETTINGS: Final = {
     "MIN_NEW_RATINGS": "14000",
@@ -122,6 +125,7 @@ class Stage:
     crowd: Crowd
     rate: float
     archives: Mapping[str, int] = field(default_factory=lambda: ARCHIVES)
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.machine: Machine = self.stack.machine
@@ -156,6 +160,11 @@ class Stage:
     def n_ratings(self) -> int:
         """Return how many ratings the lake has."""
         return self.deps.lake.counts().get("rating", 0)
+
+    def audience(self, lines: list[bytes], movie: str) -> float:
+        """Return the share of users whose list would have a movie, by a model that learnt of these lines as well."""
+        known = self.deps.lake.scan("rating", gather.COLUMNS)
+        return spam.audience(spam.trained([*known, *spam.ratings(lines, self.deps.now())]), movie)
 
     def changes_since(self, number: int) -> list[Change]:
         """Return what changed after a change."""

@@ -60,9 +60,12 @@ def files() -> list[Path]:
     ]
 
 
-def ingress(cluster: Cluster) -> str:
-    """Return the address of Kourier, which takes requests for every Service by its Host. Raises: NotReady."""
-    return kubectl(cluster, "get", "service", "kourier", "-n", "kourier-system", "-o", "jsonpath={.spec.clusterIP}")
+def ingress(cluster: Cluster, name: str = "kourier") -> str:
+    """Return the address of Kourier, which takes requests for every Service by its Host. Raises: NotReady.
+
+    `kourier` takes those from outside, `kourier-internal` those from within the cluster.
+    """
+    return kubectl(cluster, "get", "service", name, "-n", "kourier-system", "-o", "jsonpath={.spec.clusterIP}")
 
 
 def _pods(cluster: Cluster) -> str:

@@ -1,7 +1,9 @@
 """All of Marquee on the cluster: stores on the host, functions as Knative Services, and a front at port 8082."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any, Final
 from infra import kustomize
 from infra.background import Background
 from infra.cluster import front, knative
+from infra.cluster.build import build
 from infra.cluster.machine import ADDRESS, Cluster
 from infra.cluster.node import Node
 from infra.cluster.shell import apply, kubectl, wait
@@ -105,6 +108,12 @@ class Site:
         found: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "--output=json"))
         return found
 
+    def request(self, service: str, path: str) -> urllib.request.Request:
+        """Return a request to a Service as those within the cluster make it."""
+        gateway = knative.ingress(self.cluster, "kourier-internal")
+        host = f"{service}.{NAMESPACE}.svc.cluster.local"
+        return urllib.request.Request(f"http://{gateway}{path}", headers={"Host": host})
+
     @property
     def _front(self) -> Background:
         self.stores.folder.mkdir(parents=True, exist_ok=True)
@@ -119,3 +128,23 @@ class Site:
 
     def _pods(self) -> str:
         return self.kubectl("get", "ksvc,pods", "--output=wide")
+
+
+@contextmanager
+def running(cluster: Cluster, settings: Mapping[str, str], on_step: OnStep) -> Iterator[Site]:
+    """Run all of it for the length of a block, on a cluster that is built if need be.
+
+    In the end the cluster is removed, unless it was up before. Raises: BadInput, NotReady.
+    """
+    node, site = Node(cluster), Site(cluster)
+    was_up = node.is_up
+    build(cluster, on_step)
+    try:
+        node.start(True, on_step)
+        knative.install(cluster, on_step)
+        site.start(IMAGES, settings, on_step)
+        yield site
+    finally:
+        site.stop()
+        if not was_up:
+            node.stop(on_step)

@@ -24,7 +24,7 @@ errors = Console(stderr=True)
 def deploy(
     images: Annotated[Path, typer.Argument(help='JSON: {"score": "registry.example/marquee/score@sha256:..."}')],
     why: Annotated[str, typer.Option("--why", help="The reason; it is kept with the rollout.")],
-    overlay: Annotated[str, typer.Option("--overlay", help="One of the folders of knative/overlays.")] = "rancher",
+    overlay: Annotated[str, typer.Option("--overlay", help="A folder of knative/overlays, or your own.")] = "rancher",
     who: Annotated[str, typer.Option("--who", help="Who orders it; the user of this shell if not given.")] = "",
     namespace: Annotated[str, typer.Option("--namespace")] = "marquee",
     minutes: Annotated[float, typer.Option("--minutes", min=0, help="How long it may take in all.")] = 24 * 60,

@@ -24,9 +24,10 @@ class Kubectl:
         return [each for each in yaml.safe_load_all(self._run(["kustomize", str(folder)])) if each]
 
     def apply(self, documents: Iterable[Mapping[str, Any]]) -> None:
-        """Apply manifests; fields that others own are left to them. Raises: BadInput, NotReady."""
+        """Apply manifests, whoever owned the fields in them; others are left alone. Raises: BadInput, NotReady."""
         text = yaml.safe_dump_all(documents)
-        self._run(["apply", "--server-side", f"--field-manager={self.manager}", "--filename=-"], text)
+        how = ["--server-side", "--force-conflicts", f"--field-manager={self.manager}"]
+        self._run(["apply", *how, "--filename=-"], text)
 
     def service(self, name: str) -> dict[str, Any] | None:
         """Return a Knative Service, None if there is none. Raises: NotReady."""

@@ -2,7 +2,6 @@ import re
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema_rs import Draft4Validator
 
 from infra import schemas
@@ -50,16 +49,16 @@ PROJECT_SCHEMA = closed(
 """The part of Rancher's schema that is used."""
 
 
+def definitions() -> list[Object]:
+    """Return those of the kinds that come with other systems."""
+    operator = schemas.definitions("knative.dev/operator", OPERATOR, "config/crd/bases/*.yaml")
+    files = "example/prometheus-operator-crd/*monitors.yaml"
+    return operator + schemas.definitions("github.com/prometheus-operator/prometheus-operator", PROMETHEUS, files)
+
+
 def known() -> schemas.Schemas:
-    """Return the schemas. A tab in a description of the operator's definitions keeps a strict reader from them."""
-    files = (module("knative.dev/operator", OPERATOR) / "config/crd/bases").glob("*.yaml")
-    operator = schemas.of_definitions(yaml.safe_load(file.read_text().replace("\t", " ")) for file in files)
-    monitors = schemas.crds(
-        "github.com/prometheus-operator/prometheus-operator",
-        PROMETHEUS,
-        "example/prometheus-operator-crd/*monitors.yaml",
-    )
-    return schemas.kubernetes(KUBERNETES) | operator | monitors
+    """Return the schemas."""
+    return schemas.kubernetes(KUBERNETES) | schemas.of_definitions(definitions())
 
 
 @pytest.mark.parametrize("bundle", OURS)

@@ -97,6 +97,8 @@ class FakeStage:
     crowds: Crowds = field(default_factory=Crowds)
     crowd: Crowd = field(default_factory=lambda: Crowd(Population(1, numbered(50), 100)))
     seconds: float = 0.0
+    reached_by: float = 10_000.0
+    notes: list[str] = field(default_factory=list)
     stored: list[Decision] = field(default_factory=lambda: [decided("planted-unknown", "hold")])
 
     @classmethod
@@ -147,6 +149,9 @@ class FakeStage:
 
     def n_ratings(self) -> int:
         return sum(len(each) for each in self.did if isinstance(each, list))
+
+    def audience(self, lines: list[bytes], movie: str) -> float:
+        return len(lines) / self.reached_by
 
     def stable_model(self) -> Model:
         return Model(numbered(50))

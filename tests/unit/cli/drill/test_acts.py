@@ -114,6 +114,20 @@ def test_attackers_are_in_the_lake_before_the_past_that_makes_a_model_of_them(on
     assert any(f"GET /rate/{people.movies[people.popularity.argmin()]}=5".encode() in line for line in lines)
 
 
+def test_an_attack_says_what_few_attackers_reach(on, tmp_path):
+    """1 and 3 % of a hundred users, 21 lines and an account each; nobody is attacked if those were enough already."""
+    played, _ = on(acts.attack, *TAKEN_BACK)
+    assert played.notes[:2] == (
+        "1% fake profiles: the movie in 0% of lists",
+        "3% fake profiles: the movie in 1% of lists",
+    )
+    stage = FakeStage.live(tmp_path)
+    stage.reached_by = 30
+    played, _ = on(acts.attack, stage=stage)
+    assert played.wrong.startswith("1% fake profiles: the movie in 73% of lists, which a guardrail would have to stop")
+    assert stage.did == []
+
+
 def test_processes_are_killed_until_the_canary_is_gone(on):
     """Both of them, once a second."""
     _, stage = on(acts.die, ready, judged("hold"), judged("hold"), dead)

@@ -1,0 +1,67 @@
+"""Pods come and go with the requests: more for many, none for none, and nobody waits for ever."""
+
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from cloudevents.http import CloudEvent, to_binary
+
+from cli.drill.stage import Stage
+from infra.cluster.site import Site
+from tests.cluster.users import crowded, n_ready, pods
+from tests.integration.conftest import wait
+
+pytestmark = [pytest.mark.cluster, pytest.mark.slow]
+
+MANY, FEW = 150, 2
+
+
+@contextmanager
+def silence(site: Site) -> Iterator[None]:
+    """Have no events come in for the length of a block."""
+    scale = ("scale", "deployment/event-source")
+    site.kubectl(*scale, "--replicas=0")
+    site.kubectl("wait", "pod", "--selector=app=event-source", "--for=delete", "--timeout=60s")
+    try:
+        yield
+    finally:
+        site.kubectl(*scale, "--replicas=1")
+        site.kubectl("rollout", "status", "deployment/event-source", "--timeout=120s")
+
+
+def test_pods_follow_the_crowd(site: Site, stage: Stage) -> None:
+    """`recommend` and the model that its users have scale out while many ask at once, and in once they have gone."""
+    stable = stage.state.stable
+    assert stable
+    both = [("service", "recommend"), ("revision", stable.revision)]
+    assert [n_ready(site, *each) for each in both] == [FEW, FEW]
+    began = time.monotonic()
+    with crowded(site, MANY) as statuses:
+        wait(lambda: all(n_ready(site, *each) > FEW for each in both), 120, "more pods of both")
+        print(f"\nscaled out after {time.monotonic() - began:.1f} s of {MANY} requests at once")
+        time.sleep(5)
+        most = [n_ready(site, *each) for each in both]
+    began = time.monotonic()
+    wait(lambda: all(n_ready(site, *each) == FEW for each in both), 240, "as few pods as before")
+    print(f"scaled in after {time.monotonic() - began:.1f} s; {most} pods at the most; answers: {dict(statuses)}")
+    assert statuses.keys() == {200}
+
+
+def test_a_function_sleeps_until_an_event_comes(site: Site, stage: Stage) -> None:
+    """Nobody needs `evaluate-online` while nothing comes in; the first event after that is served."""
+    assert stage.all_live()
+    with silence(site):
+        began = time.monotonic()
+        wait(lambda: not pods(site, "service", "evaluate-online"), 240, "no pods of evaluate-online")
+        print(f"\nasleep after {time.monotonic() - began:.1f} s")
+        headers, body = to_binary(CloudEvent({"type": "dev.knative.sources.ping", "source": "test"}, {}))
+        event = site.request("evaluate-online", "/")
+        event.headers |= headers
+        event.data = body
+        began = time.monotonic()
+        with urllib.request.urlopen(event, timeout=120) as answer:
+            assert answer.status in {200, 202, 204}
+        print(f"awake, and answered, after {time.monotonic() - began:.1f} s")
+        assert n_ready(site, "service", "evaluate-online") == 1

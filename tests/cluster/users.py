@@ -1,0 +1,120 @@
+"""Those who ask Marquee on the cluster: users at its front, and callers within."""
+
+import asyncio
+import json
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import aiohttp
+
+from infra.cluster.site import Site
+
+USERS = [str(number) for number in range(9_000_001, 9_001_501)]
+STABLE, CANARY = "svd:stable", "svd:canary"
+ARM, MODEL, RUNG = "x-marquee-arm", "x-marquee-model", "x-marquee-rung"
+
+
+def asked(url: str, user: str) -> dict[str, str]:
+    """Return the headers of an answer, which has a list."""
+    with urllib.request.urlopen(f"{url}/recommend/{user}", timeout=10) as answer:
+        assert answer.read().decode().strip()
+        return {name.lower(): value for name, value in answer.headers.items()}
+
+
+def answers(site: Site, header: str, users: Sequence[str] = USERS) -> dict[str, str]:
+    """Return a header of each user's answer at the front."""
+    with ThreadPoolExecutor(8) as pool:
+        found = pool.map(lambda user: asked(site.url, user), users)
+        return {user: each[header] for user, each in zip(users, found, strict=True)}
+
+
+def share(arms: dict[str, str]) -> float:
+    """Return the percentage of users in the canary's arm."""
+    return 100 * Counter(arms.values())[CANARY] / len(arms)
+
+
+def direct(site: Site, service: str, n: int) -> Counter[str]:
+    """Return which revisions answer whoever asks a model's Service itself."""
+    request = site.request(service, "/model")
+
+    def ask(_: int) -> str:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return str(json.load(answer)["revision"])
+
+    with ThreadPoolExecutor(8) as pool:
+        return Counter(pool.map(ask, range(n)))
+
+
+def pods(site: Site, label: str, name: str) -> list[dict[str, Any]]:
+    """Return the pods of a Knative `service` or `revision` that nobody has told to go."""
+    found: list[dict[str, Any]] = site.get("pods", f"--selector=serving.knative.dev/{label}={name}")["items"]
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+
+def n_ready(site: Site, label: str, name: str) -> int:
+    """Return how many of those take requests."""
+    return sum(
+        any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+        for pod in pods(site, label, name)
+    )
+
+
+@contextmanager
+def visited(site: Site, per_second: int) -> Iterator[list[str]]:
+    """Have users ask all the while; what failed is in the list."""
+    failed: list[str] = []
+    over = threading.Event()
+
+    def ask(user: str) -> None:
+        try:
+            asked(site.url, user)
+        except Exception as error:  # whatever it is, a user got no list
+            failed.append(repr(error))
+
+    def run() -> None:
+        began, number = time.monotonic(), 0
+        with ThreadPoolExecutor(32) as pool:
+            while not over.wait(max(0.0, began + number / per_second - time.monotonic())):
+                pool.submit(ask, USERS[number % len(USERS)])
+                number += 1
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield failed
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def crowded(site: Site, at_once: int) -> Iterator[Counter[int]]:
+    """Have so many users wait for an answer at any time; the statuses of all are counted."""
+    statuses: Counter[int] = Counter()
+    over = threading.Event()
+
+    async def ask(http: aiohttp.ClientSession, number: int) -> None:
+        while not over.is_set():
+            async with http.get(f"{site.url}/recommend/{USERS[number]}") as answer:
+                await answer.read()
+                statuses[answer.status] += 1
+
+    async def run() -> None:
+        connector = aiohttp.TCPConnector(limit=at_once)
+        async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
+            for number in range(at_once):
+                group.create_task(ask(http, number))
+
+    with ThreadPoolExecutor(1) as pool:
+        crowd = pool.submit(asyncio.run, run())
+        try:
+            yield statuses
+        finally:
+            over.set()
+            crowd.result()
