@@ -21,8 +21,13 @@ _RATE: Final = re.compile(r"Requests/sec:\s+([\d.]+)")
 _ERRORS: Final = re.compile(r"Non-2xx or 3xx responses: (\d+)|Socket errors: (.*)")
 
 
-def requests_per_second(url: str, in_flight: int, seconds: int, script: Path | None = None) -> float:
-    """Return how many requests a second are answered 2xx. Raises: BadInput without wrk; NotReady if any fails."""
+def requests_per_second(
+    url: str, in_flight: int, seconds: int, script: Path | None = None, host: str | None = None
+) -> float:
+    """Return how many requests a second, for a host by another name, are answered 2xx.
+
+    Raises: BadInput without wrk; NotReady if any fails.
+    """
     if shutil.which("wrk") is None:
         raise BadInput("wrk is not installed; on Debian: apt-get install wrk")
     command = [
@@ -37,7 +42,8 @@ def requests_per_second(url: str, in_flight: int, seconds: int, script: Path | N
         "10s",
     ]
     scripted = ["--script", str(script)] if script else []
-    out = subprocess.run([*command, *scripted, url], capture_output=True, text=True, check=True).stdout
+    hosted = ["--header", f"Host: {host}"] if host else []
+    out = subprocess.run([*command, *scripted, *hosted, url], capture_output=True, text=True, check=True).stdout
     failed = _ERRORS.search(out)
     if failed:
         raise NotReady(f"{url}: {failed[0]}")
@@ -57,9 +63,13 @@ def in_turn(rounds: int, *measures: Callable[[], float]) -> list[float]:
 
 
 async def paced(
-    urls: Sequence[str], per_second: int, seconds: int, expected: Mapping[str, str] = MappingProxyType({})
+    urls: Sequence[str],
+    per_second: int,
+    seconds: int,
+    expected: Mapping[str, str] = MappingProxyType({}),
+    host: str | None = None,
 ) -> dict[str, float]:
-    """Return p50 and p99 in milliseconds at a steady pace, of addresses drawn at random.
+    """Return p50 and p99 in milliseconds at a steady pace, of addresses drawn at random, of a host by another name.
 
     Raises: NotReady if an answer is not 200, or lacks one of the headers expected.
     """
@@ -74,7 +84,7 @@ async def paced(
                 raise NotReady(f"{answer.url}: {answer.status} {dict(answer.headers)}")
         took.append((time.perf_counter() - started) * 1000)
 
-    async with aiohttp.ClientSession() as http, asyncio.TaskGroup() as group:
+    async with aiohttp.ClientSession(headers={"Host": host} if host else None) as http, asyncio.TaskGroup() as group:
         started = time.monotonic()
         for number in range(per_second * seconds):
             await asyncio.sleep(max(0.0, started + number / per_second - time.monotonic()))

@@ -23,7 +23,8 @@ def ratings(lines: Sequence[bytes], at: datetime) -> list[pa.RecordBatch]:
     now = int(at.timestamp() * 1e6)
     rated = (each for each in lines if b"/rate/" in each)
     rows = (parse(line, Place("log", 0, offset, now), Limits()) for offset, line in enumerate(rated))
-    return to_table(rows).select(gather.COLUMNS).to_batches()
+    batches: list[pa.RecordBatch] = to_table(rows).select(gather.COLUMNS).to_batches()
+    return batches
 
 
 def trained(batches: Iterable[pa.RecordBatch]) -> FactorModel:

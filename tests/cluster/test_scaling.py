@@ -1,9 +1,11 @@
 """Pods come and go with the requests: more for many, none for none, and nobody waits for ever."""
 
+import json
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 
 import pytest
 from cloudevents.http import CloudEvent, to_binary
@@ -47,6 +49,25 @@ def test_pods_follow_the_crowd(site: Site, stage: Stage) -> None:
     wait(lambda: all(n_ready(site, *each) == FEW for each in both), 240, "as few pods as before")
     print(f"scaled in after {time.monotonic() - began:.1f} s; {most} pods at the most; answers: {dict(statuses)}")
     assert statuses.keys() == {200}
+
+
+def test_old_pods_go_one_by_one_once_new_ones_are_ready(site: Site, stage: Stage) -> None:
+    """As `recommend` is deployed anew."""
+    assert stage.all_live()
+    old = site.get("ksvc", "recommend")["status"]["latestReadyRevisionName"]
+    patch = json.dumps({"spec": {"template": {"metadata": {"annotations": {"marquee.test/again": "yes"}}}}})
+    site.kubectl("patch", "ksvc", "recommend", "--type=merge", f"--patch={patch}")
+    wait(lambda: created(site) != old, 30, "a new revision")
+    new, seen = created(site), [(FEW, 0)]
+    deadline = time.monotonic() + 240
+    while seen[-1][0] and time.monotonic() < deadline:
+        seen.append((len(pods(site, "revision", old)), n_ready(site, "revision", new)))
+    assert [number for number, _ in groupby(there for there, _ in seen)] == [2, 1, 0]
+    assert all(ready == FEW for there, ready in seen if there < FEW)
+
+
+def created(site: Site) -> str:
+    return str(site.get("ksvc", "recommend")["status"]["latestCreatedRevisionName"])
 
 
 def test_a_function_sleeps_until_an_event_comes(site: Site, stage: Stage) -> None:
