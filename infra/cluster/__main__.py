@@ -11,6 +11,7 @@ from rich.table import Table
 
 from infra.cluster import knative
 from infra.cluster.build import build as build_all
+from infra.cluster.build import parts
 from infra.cluster.machine import Cluster
 from infra.cluster.node import Node
 from infra.cluster.shell import alone, kubectl
@@ -39,6 +40,14 @@ def build() -> None:
     cluster = _cluster()
     with alone(cluster):
         build_all(cluster, _say)
+
+
+@app.command()
+def built() -> None:
+    """Say whether `up` would have nothing to build: exits 1 if it would, or cannot run here."""
+    missing = [part.what for part in parts(_cluster()) if not part.is_made]
+    out.print(f"to be built yet: {', '.join(missing) or 'nothing'}", highlight=False)
+    raise typer.Exit(1 if missing else 0)
 
 
 @app.command()

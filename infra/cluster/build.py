@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -53,22 +54,49 @@ def build(cluster: Cluster, on_step: OnStep) -> None:
     Raises: BadInput if something is missing that cannot be installed here; NotReady with the failed command's words.
     """
     install_packages(on_step)
+    for part in parts(cluster):
+        part.once(on_step)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file or a folder of the cache, and how it is made."""
+
+    what: str
+    target: Path
+    make: Callable[[Path], object]
+
+    @property
+    def is_made(self) -> bool:
+        """Say whether it is there."""
+        return self.target.exists()
+
+    def once(self, on_step: OnStep) -> None:
+        """Make it whole, or not at all, if it is not there."""
+        if self.is_made:
+            return
+        on_step(f"building {self.what}")
+        unfinished = self.target.with_name(f"{self.target.name}.part")
+        run("rm", "-rf", "--one-file-system", unfinished)
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        self.make(unfinished)
+        unfinished.rename(self.target)
+
+
+def parts(cluster: Cluster) -> list[Part]:
+    """Return all that has to be in the cache, in the order in which it is made."""
     serving = [f"/cmd/{command}" for command in SERVING_COMMANDS]
     router = "github.com/cloudnativelabs/kube-router/v2"
-    steps: list[tuple[str, Path, Callable[[Path], object]]] = [
-        (f"Kubernetes {KUBERNETES}, some minutes", cluster.kubernetes, _kubernetes),
-        ("Knative Serving", cluster.serving, partial(install, "knative.dev/serving", SERVING, serving)),
-        ("Kourier", cluster.kourier, partial(install, "knative.dev/net-kourier", KOURIER, ["/cmd/kourier"])),
-        ("CoreDNS", cluster.coredns, partial(install, "github.com/coredns/coredns", COREDNS, [""])),
-        ("kube-router", cluster.kube_router, partial(install, router, KUBE_ROUTER, ["/cmd/kube-router"])),
-        ("the pause container", cluster.pause, _pause),
-        (f"a file system of Debian {DEBIAN}", cluster.root_file_system, _root_file_system),
+    return [
+        Part(f"Kubernetes {KUBERNETES}, some minutes", cluster.kubernetes, _kubernetes),
+        Part("Knative Serving", cluster.serving, partial(install, "knative.dev/serving", SERVING, serving)),
+        Part("Kourier", cluster.kourier, partial(install, "knative.dev/net-kourier", KOURIER, ["/cmd/kourier"])),
+        Part("CoreDNS", cluster.coredns, partial(install, "github.com/coredns/coredns", COREDNS, [""])),
+        Part("kube-router", cluster.kube_router, partial(install, router, KUBE_ROUTER, ["/cmd/kube-router"])),
+        Part("the pause container", cluster.pause, _pause),
+        Part(f"a file system of Debian {DEBIAN}", cluster.root_file_system, _root_file_system),
+        *(Part(f"the image {each.name}", each.archive(cluster), partial(write, each)) for each in images(cluster)),
     ]
-    for what, target, make in steps:
-        _once(what, target, make, on_step)
-    cluster.images.mkdir(exist_ok=True)
-    for image in images(cluster):
-        _once(f"the image {image.name}", image.archive(cluster), partial(write, image), on_step)
 
 
 def install_packages(on_step: OnStep) -> None:
@@ -95,17 +123,6 @@ def is_new_enough(version: str) -> bool:
 
 def _is_here(needed: str) -> bool:
     return Path(needed).exists() if needed.startswith("/") else shutil.which(needed) is not None
-
-
-def _once(what: str, target: Path, make: Callable[[Path], object], on_step: OnStep) -> None:
-    """Make a file or a folder whole, or not at all."""
-    if target.exists():
-        return
-    on_step(f"building {what}")
-    part = target.with_name(f"{target.name}.part")
-    run("rm", "-rf", "--one-file-system", part)
-    make(part)
-    part.rename(target)
 
 
 def _kubernetes(target: Path) -> None:

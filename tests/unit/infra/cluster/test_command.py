@@ -30,13 +30,20 @@ def test_every_command_is_documented():
     assert [name for name in COMMANDS if f"`{name}`" not in said] == []
 
 
+def test_what_is_not_built_yet_is_named():
+    """Who has no quarter of an hour can ask before, by the exit code."""
+    done = CliRunner().invoke(app, ["built"])
+    assert done.exit_code == 1
+    assert "to be built yet: Kubernetes" in done.output
+
+
 def test_status_of_nothing_is_1():
     """Down is not well, for people and for machines."""
     done = CliRunner().invoke(app, ["status"])
     assert (done.exit_code, done.output) == (1, "the cluster is down\n")
 
 
-@pytest.mark.parametrize("command", [["build"], ["up"], ["down"], ["env"]])
+@pytest.mark.parametrize("command", [["build"], ["built"], ["up"], ["down"], ["env"]])
 def test_only_root_runs_a_node(command, monkeypatch):
     """Others are told so before anything is tried."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

@@ -77,6 +77,14 @@ def test_mounts_are_unmounted_from_the_inside_out():
     assert mounts_below(mounts, CLUSTER.home) == ["/var/lib/here/run/a/two words", "/var/lib/here/run/a"]
 
 
+def test_every_part_is_kept_in_the_cache_by_its_version():
+    """So that nothing is compiled twice, and nothing old is used."""
+    targets = [part.target for part in build.parts(CLUSTER)]
+    assert len(set(targets)) == len(targets)
+    assert all(CLUSTER.cache in target.parents for target in targets)
+    assert not any(part.is_made for part in build.parts(CLUSTER))
+
+
 def test_what_was_interrupted_is_made_anew(tmp_path):
     """A target is whole or not there: leftovers of a failed attempt are neither used nor in the way."""
     target, said = tmp_path / "kubernetes", []
@@ -86,9 +94,9 @@ def test_what_was_interrupted_is_made_anew(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build._once("it", target, fails, said.append)
+        build.Part("it", target, fails).once(said.append)
     assert not target.exists()
-    build._once("it", target, Path.mkdir, said.append)
-    build._once("it", target, fails, said.append)
+    build.Part("it", target, Path.mkdir).once(said.append)
+    build.Part("it", target, fails).once(said.append)
     assert target.is_dir()
     assert said == ["building it", "building it"]
