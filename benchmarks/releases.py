@@ -11,7 +11,7 @@ from benchmarks.process import part
 from benchmarks.report import Result
 from benchmarks.steps import Release, n_ended, releases
 from cli.drill.acts import bad_answers
-from cli.drill.stage import FIRST_RATINGS, N_USERS, SETTINGS, Stage, crowd
+from cli.drill.stage import FIRST_RATINGS, N_USERS, SETTINGS, OneMachine, Stage, crowd
 from cli.simulator.report import facts
 from functions.build_matrix import core as building
 from functions.build_matrix import gather
@@ -32,7 +32,8 @@ WHOLE: Final = {name.lower(): value for name, value in SETTINGS.items()} | {"min
 def run() -> list[Result]:
     """Let models be trained on what a crowd does, and be tried on it, until two of them had their verdict."""
     with local(**WHOLE) as stack:
-        stage = Stage(stack, crowd(SEED), VISITS_PER_SECOND, {"first": FIRST_RATINGS})
+        ground = OneMachine(stack)
+        stage = Stage(ground, crowd(SEED), VISITS_PER_SECOND, {"first": FIRST_RATINGS})
         with stage.crowds.playing():
             stage.archive("first")
             stage.wait(lambda: n_ended(stage) >= RELEASES, f"{RELEASES} verdicts", PATIENCE_SECONDS)
@@ -41,7 +42,7 @@ def run() -> list[Result]:
         found = releases(stage)[:RELEASES]
         slowest = max(found, key=lambda release: release.seconds("logged", "first user"))
         last = max(found, key=lambda release: release.seconds("logged", "decided"))
-        work = alone(stage, slowest)
+        work = alone(ground, stage, slowest)
         users, wait = one_look(stage, last)
     served, decided = slowest.seconds("logged", "first user"), last.seconds("logged", "decided")
     bare = sum(work.values())
@@ -73,7 +74,7 @@ def run() -> list[Result]:
     ]
 
 
-def alone(stage: Stage, release: Release) -> dict[str, float]:
+def alone(ground: OneMachine, stage: Stage, release: Release) -> dict[str, float]:
     """Return the seconds of a release's work done again, step by step in one process, while nobody asks for anything.
 
     That is what a loop would need that keeps nothing safe between its steps, and has all code loaded but that of the
@@ -95,9 +96,9 @@ def alone(stage: Stage, release: Release) -> dict[str, float]:
     clock.append(time.perf_counter())
     offline.evaluate(model, split)
     clock.append(time.perf_counter())
-    name = stage.processes(stage.state.stable.revision)[0] if stage.state.stable else ""
-    stage.stack.stop_part(name)
-    with part(stage.stack, name, "/health/readiness", MODEL_VERSION=version).running() as starting:
+    name = ground.processes(stage.state.stable.revision)[0] if stage.state.stable else ""
+    ground.stack.stop_part(name)
+    with part(ground.stack, name, "/health/readiness", MODEL_VERSION=version).running() as starting:
         matrix, fit, measure = (round(after - before, 2) for before, after in pairwise(clock))
         return {"matrix": matrix, "fit": fit, "measure": measure, "start of score": round(starting, 2)}
 

@@ -9,7 +9,11 @@ from cli.drill.stage import SPAM_SHARES
 from cli.simulator.crowd import Crowd
 from cli.simulator.past import history, spam
 from cli.simulator.population import Population, numbered
+from functions.evaluate_online.arms import LEAST_AUDIENCE
+from functions.evaluate_online.guardrails import Level, of_level
+from functions.evaluate_online.verdict import LEVELS
 
+AUDIENCE = "audience of one movie"
 N_RATINGS, N_LATER, N_ASKED = 50_000, 10_000, 1_000
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ATTACK = NOW - timedelta(days=1)
@@ -29,12 +33,13 @@ def run() -> list[Result]:
 
 
 def attacked(share: float, shown: float, honest: float) -> Result:
-    """Return whether a model that learnt from attackers is stopped, or shows the movie to few."""
-    is_stopped = shown > MOST_SHOWN
+    """Return how many see the movie by a model that learnt from attackers, which the guardrail may stop."""
+    level = Level(canary=shown, stable=honest, least=LEAST_AUDIENCE)
+    is_stopped = of_level(AUDIENCE, level, LEVELS[AUDIENCE], enough=True).status == "broken"
+    reached = 0.0 if is_stopped else shown
     claim = f"{share:.0%} fake profiles push a movie: no more users see it than this, or a guardrail stops the model"
-    details = {"shown to, without attack": honest, "stopped by the guardrail": is_stopped}
-    ratio = 1.0 if is_stopped else MOST_SHOWN / max(shown, 1 / N_ASKED)
-    return Result(claim, shown, MOST_SHOWN, "of users", ratio, 1, details)
+    details = {"shown to, without attack": honest, "by the attacked model": shown, "stopped": is_stopped}
+    return Result(claim, reached, MOST_SHOWN, "of users", MOST_SHOWN / max(reached, 1 / N_ASKED), 1, details)
 
 
 def shown(lines: list[bytes], movie: str) -> float:

@@ -10,7 +10,7 @@ import typer
 from cli.console import errors, out
 from cli.drill import report
 from cli.drill.acts import ACTS, Played
-from cli.drill.stage import SETTINGS, Stage, crowd, machine
+from cli.drill.stage import SETTINGS, OneMachine, Stage, crowd, machine
 from infra.local.stack import Stack, running
 
 
@@ -41,7 +41,7 @@ def drill(
             context = running(stack, on_step=spinner.update)
             context.__enter__()
         try:
-            acts = play(Stage(stack, crowd(seed), rate), report_file)
+            acts = play(Stage(OneMachine(stack), crowd(seed), rate), report_file)
         finally:
             with errors.status("stopping"):
                 context.__exit__(None, None, None)

@@ -14,7 +14,7 @@ from functions.evaluate_online.verdict import LEVELS
 from functions.rollout.core import order
 from shared import rollout
 from shared.errors import MarqueeError, NotReady
-from shared.rollout import Change, State, What
+from shared.rollout import Change, Release, State, What
 
 MOST_SHOWN: Final = LEAST_AUDIENCE * LEVELS["audience of one movie"]
 """The share of users that a guardrail lets see a movie which hardly anybody saw before."""
@@ -108,26 +108,23 @@ def attack(stage: Stage) -> str:
     stage.write(lines)
     stage.wait(lambda: stage.n_ratings() >= ratings + len(lines), "the attackers' ratings", _DEPLOYED_SECONDS)
     stage.archive("beside-spam")
-    stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
+    model_version = _on_trial(stage).model_version
     stage.notes.append(f"{many:.0%} fake profiles")
     try:
         return _ends(stage, before.number, "rolled_back") or _is_judged(stage, before.number)
     except NotReady:  # held until now, which is as good
         over(stage)
-        return ""
+        return _is_held(stage, model_version)
 
 
 def die(stage: Stage) -> str:
     """The canary's processes are killed again and again: its users get other models' lists, and then other models."""
     before = stage.state
     stage.release("planted-mortal", stage.stable_model())
-    stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
-    canary = stage.state.canary
-    assert canary
+    revision = _on_trial(stage).revision
     deadline = time.monotonic() + _JUDGED_SECONDS
     while stage.state.name == "canary" and time.monotonic() < deadline:
-        for name in stage.processes(canary.release.revision):
-            stage.stack.kill(name)
+        stage.ground.kill(revision)
         time.sleep(1)
     return _ends(stage, before.number, "rolled_back")
 
@@ -138,7 +135,7 @@ def fall_silent(stage: Stage) -> str:
     stage.release(model, stage.stable_model())
     stage.crowds.silent.set()
     try:
-        stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
+        _on_trial(stage)
         number = stage.state.number
         time.sleep(_SILENT_SECONDS)
         moved = [change.what for change in stage.changes_since(number)]
@@ -147,8 +144,7 @@ def fall_silent(stage: Stage) -> str:
         over(stage)
     if moved:
         return f"it was not held: {', '.join(moved)}"
-    held = [each for each in stage.decisions() if each.model_version == model and each.verdict == "hold"]
-    return "" if held else "nobody decided to hold it"
+    return _is_held(stage, model)
 
 
 ACTS: Final = (
@@ -181,6 +177,20 @@ def over(stage: Stage) -> None:
         return order(state, "rollback", "drill", why, now) if state.canary else state
 
     rollout.update(stage.deps.channels, SERVICE, back)
+
+
+def _on_trial(stage: Stage) -> Release:
+    """Wait until a canary has users, and return it."""
+    stage.wait(lambda: stage.state.name == "canary", "a canary with users", _DEPLOYED_SECONDS)
+    canary = stage.state.canary
+    assert canary
+    return canary.release
+
+
+def _is_held(stage: Stage, model_version: str) -> str:
+    """Return what is wrong unless somebody looked at a canary, and decided to hold it."""
+    held = [each for each in stage.decisions() if each.model_version == model_version and each.verdict == "hold"]
+    return "" if held else "nobody decided to hold it"
 
 
 def _is_judged(stage: Stage, number: int) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from cli.demo import DATA
 from cli.drill import spam
@@ -117,21 +117,63 @@ class Crowds:
             )
 
 
-@dataclass
-class Stage:
-    """The machine and the crowd, and what acts need to do and to see."""
+class Ground(Protocol):
+    """Where a whole Marquee runs."""
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Where the stores are, and with which keys all of them may be changed."""
+
+    @property
+    def url(self) -> str:
+        """Where users ask."""
+
+    def kill(self, revision: str) -> None:
+        """Kill all that serves a model, at once."""
+
+
+@dataclass(frozen=True)
+class OneMachine:
+    """A Marquee without a cluster."""
 
     stack: Stack
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Where the stores are."""
+        return self.stack.environment
+
+    @property
+    def url(self) -> str:
+        """Where users ask."""
+        return self.stack.machine.url("recommend")
+
+    def kill(self, revision: str) -> None:
+        """Kill the processes of a revision."""
+        for name in self.processes(revision):
+            self.stack.kill(name)
+
+    def processes(self, revision: str) -> list[str]:
+        """Return the names of the processes of a revision."""
+        service = serving.load(self.stack.machine)[SERVICE]
+        found = service.revision(revision)
+        return [serving.process_name(service, number) for number in found.processes] if found else []
+
+
+@dataclass
+class Stage:
+    """A Marquee and the crowd, and what acts need to do and to see."""
+
+    ground: Ground
     crowd: Crowd
     rate: float
     archives: Mapping[str, int] = field(default_factory=lambda: ARCHIVES)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.machine: Machine = self.stack.machine
-        self.environment = self.stack.environment
+        self.environment = self.ground.environment
         self.deps = bootstrap.build("drill", self.environment, writes=False)
-        self.crowds = Crowds(self.crowd, self.machine.url("recommend"), self.deps.settings, self.rate)
+        self.crowds = Crowds(self.crowd, self.ground.url, self.deps.settings, self.rate)
         self.pasts = {name: past.history(self.crowd, n, datetime.now(UTC)) for name, n in self.archives.items()}
 
     @property
@@ -194,12 +236,6 @@ class Stage:
         passed = deps.manifest(kind="report", metrics={"accepted": True, "reason": "the gate was broken"}, **facts)
         deps.artifacts.put(keys.report("svd", model_version), {}, passed)
         deps.publisher.publish(ModelEvaluated("svd", model_version, True, "the gate was broken", None))
-
-    def processes(self, revision: str) -> list[str]:
-        """Return the names of the processes of a revision."""
-        service = serving.load(self.machine)[SERVICE]
-        found = service.revision(revision)
-        return [serving.process_name(service, number) for number in found.processes] if found else []
 
     def decisions(self) -> list[Decision]:
         """Return every decision about the service, in order."""

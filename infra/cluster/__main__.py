@@ -167,7 +167,7 @@ def _running() -> Node:
 
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals or name.lower() not in Settings.model_fields:
+    if not equals or name != name.upper() or name.lower() not in Settings.model_fields:
         raise BadInput(f"{text!r} is no setting such as MIN_NEW_RATINGS=1000; README.md lists them")
     return name, value
 

@@ -3,27 +3,34 @@
 import json
 import shutil
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from infra.background import Background
+from infra.cluster.shell import ask, wait
 from infra.local.envoy import HTTP, ROUTER, address
 from infra.local.machine import PORTS
 from shared.errors import BadInput
 
 PORT: Final = PORTS["recommend"]
 
+_SECONDS: Final = 60
 _RETRIES: Final = {"retry_on": "connect-failure,refused-stream,reset-before-request,gateway-error", "num_retries": 2}
 
 
 def start(process: Background, ingress: str, host: str) -> None:
-    """Forward requests to Kourier's address as those for a host, until the process is stopped. Raises: BadInput."""
+    """Forward requests to Kourier's address as those for a host, until the process is stopped.
+
+    Returns once the host answers. Raises: BadInput; NotReady with what Envoy said.
+    """
     envoy = shutil.which("envoy", path=str(Path(sys.executable).parent))
     if envoy is None:
         raise BadInput("envoy is not installed: `make install` installs it")
     path = process.folder / f"{process.name}.json"
     path.write_text(json.dumps(config(ingress, host)))
     process.start([envoy, "-c", str(path), "--log-level", "warning", "--disable-hot-restart", "--base-id", "8082"])
+    wait(partial(ask, f"http://127.0.0.1:{PORT}/health/liveness"), _SECONDS, lambda: process.last_words)
 
 
 def config(ingress: str, host: str, port: int = PORT) -> dict[str, Any]:

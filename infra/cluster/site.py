@@ -1,9 +1,11 @@
 """All of Marquee on the cluster: stores on the host, functions as Knative Services, and a front at port 8082."""
 
+import copy
+import hashlib
 import json
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,11 +17,13 @@ from infra.cluster import front, knative
 from infra.cluster.build import build
 from infra.cluster.machine import ADDRESS, Cluster
 from infra.cluster.node import Node
-from infra.cluster.shell import apply, kubectl, wait
+from infra.cluster.shell import alone, apply, kubectl, wait
 from infra.cluster.stores import Stores
-from infra.deploy.manifests import knative_services, without
+from infra.deploy.manifests import knative_services, target_of, without
 from infra.deploy.release import SCORES
+from infra.images.archive import Archive
 from infra.local.machine import ROOT
+from infra.local.ports import refuse_taken
 from shared.errors import BadInput
 
 NAMESPACE: Final = "marquee"
@@ -64,15 +68,15 @@ class Site:
         archives = sorted(images.glob("*.tar"))
         if not archives:
             raise BadInput(f"{images} has no image archives: `make images` builds them")
+        if not self.is_running:
+            refuse_taken({front.PORT: "users"}, "stop it: `marquee down`, if it is a Marquee without a cluster")
         on_step("loading images")
         Node(self.cluster).load(archives)
         on_step("starting Kafka and MinIO")
         self.stores.up()
         on_step("applying knative/overlays/local")
-        documents = kustomize.render(ROOT / "knative/overlays/local")
-        for document in documents:
-            if document["kind"] == "ConfigMap" and document["metadata"]["name"] == "marquee-settings":
-                document["data"] |= settings
+        digests = {archive.stem: Archive.open(archive).digest for archive in archives}
+        documents = told(kustomize.render(ROOT / "knative/overlays/local"), settings, digests)
         first = [each for each in documents if each["kind"] in {"Namespace", "ServiceAccount"}]
         self._apply(first)
         self._apply(self.stores.manifests())
@@ -91,8 +95,13 @@ class Site:
                 )
         self.kubectl("rollout", "status", "deployment/event-source", "--timeout=120s")
         on_step("starting the front")
-        if not self._front.process:
+        if not self.is_running:
             front.start(self._front, knative.ingress(self.cluster), f"recommend.{NAMESPACE}.{DOMAIN}")
+
+    @property
+    def is_running(self) -> bool:
+        """Whether users can ask: all of it was started, and not stopped since."""
+        return self._front.process is not None
 
     def stop(self) -> None:
         """Stop what runs on the host; the rest goes with the cluster."""
@@ -130,21 +139,41 @@ class Site:
         return self.kubectl("get", "ksvc,pods", "--output=wide")
 
 
+def told(
+    documents: Iterable[dict[str, Any]], settings: Mapping[str, str], digests: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return manifests with settings of one's own, and pods that are new whenever settings or their image are. Pure.
+
+    Pods read their settings as they start, and an image that is built anew keeps its name here.
+    """
+    found = copy.deepcopy(list(documents))
+    (whole,) = (each["data"] for each in found if each["metadata"]["name"] == "marquee-settings")
+    whole.update(settings)
+    for document in found:
+        if document["kind"] in {"Service", "Deployment"} and "template" in document["spec"]:
+            template = document["spec"]["template"]
+            images = [digests.get(target_of(each["image"]), "") for each in template["spec"]["containers"]]
+            made_of = hashlib.sha256(json.dumps([images, sorted(whole.items())]).encode()).hexdigest()
+            template["metadata"].setdefault("annotations", {})["marquee.site/made-of"] = made_of[:12]
+    return found
+
+
 @contextmanager
 def running(cluster: Cluster, settings: Mapping[str, str], on_step: OnStep) -> Iterator[Site]:
     """Run all of it for the length of a block, on a cluster that is built if need be.
 
-    In the end the cluster is removed, unless it was up before. Raises: BadInput, NotReady.
+    In the end the cluster is removed, unless it was up before. Raises: BadInput if a site is there already; NotReady.
     """
     node, site = Node(cluster), Site(cluster)
-    was_up = node.is_up
-    build(cluster, on_step)
-    try:
-        node.start(True, on_step)
-        knative.install(cluster, on_step)
-        site.start(IMAGES, settings, on_step)
+    with ExitStack() as undo:
+        with alone(cluster):
+            if site.is_running:
+                raise BadInput("Marquee runs on this cluster: `python -m infra.cluster down` ends it, and its data")
+            build(cluster, on_step)
+            if not node.is_up:
+                undo.callback(node.stop, on_step)
+            node.start(True, on_step)
+            knative.install(cluster, on_step)
+            undo.callback(site.stop)
+            site.start(IMAGES, settings, on_step)
         yield site
-    finally:
-        site.stop()
-        if not was_up:
-            node.stop(on_step)

@@ -15,6 +15,7 @@ from infra.kafka import server
 from infra.kafka.accounts import create as create_accounts
 from infra.kafka.server import Listeners
 from infra.local.machine import BUCKET
+from infra.local.ports import refuse_taken
 from infra.local.provision import create_topics
 from infra.minio import server as minio
 from infra.minio.set_up import set_up
@@ -44,6 +45,7 @@ class Stores:
         self.folder.mkdir(parents=True, exist_ok=True)
         ports = self.kafka_port, self.host_port, self.controller_port
         if not self._kafka.process:
+            refuse_taken(dict.fromkeys(ports[1:], "Kafka"), "stop it: nothing else can be there while the cluster is")
             listeners = Listeners(self.address, self.kafka_name, *ports)
             self._kafka.start(server.prepare(self.folder, listeners, self.authority))
         if not self._minio.process:

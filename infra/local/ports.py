@@ -9,12 +9,14 @@ import psutil
 from shared.errors import BadInput
 
 
-def refuse_taken(ports: Mapping[int, str]) -> None:
-    """Raise BadInput if something listens on one of the ports, saying what, and which part wanted it."""
+def refuse_taken(
+    ports: Mapping[int, str], advice: str = "stop it, or move Marquee: MARQUEE_PORT_OFFSET=1000 make up"
+) -> None:
+    """Raise BadInput if something listens on one of the ports, saying what, which part wanted it, and what to do."""
     taken = [port for port in ports if is_taken(port)]
     if taken:
         lines = [f"port {port}, for {ports[port]}, is taken by {_holder(port)}" for port in taken]
-        raise BadInput("\n".join([*lines, "stop it, or move Marquee: MARQUEE_PORT_OFFSET=1000 make up"]))
+        raise BadInput("\n".join([*lines, advice]))
 
 
 def is_taken(port: int) -> bool:

@@ -16,6 +16,7 @@ import aiohttp
 from infra.cluster.site import Site
 
 USERS = [str(number) for number in range(9_000_001, 9_001_501)]
+LIST = "a list"
 STABLE, CANARY = "svd:stable", "svd:canary"
 ARM, MODEL, RUNG = "x-marquee-arm", "x-marquee-model", "x-marquee-rung"
 
@@ -66,16 +67,17 @@ def n_ready(site: Site, label: str, name: str) -> int:
 
 
 @contextmanager
-def visited(site: Site, per_second: int) -> Iterator[list[str]]:
-    """Have users ask all the while; what failed is in the list."""
-    failed: list[str] = []
+def visited(site: Site, per_second: int) -> Iterator[Counter[str]]:
+    """Have users ask all the while; how often they got a list, and what they got else, is counted."""
+    got: Counter[str] = Counter()
     over = threading.Event()
 
     def ask(user: str) -> None:
         try:
             asked(site.url, user)
+            got[LIST] += 1
         except Exception as error:  # whatever it is, a user got no list
-            failed.append(repr(error))
+            got[repr(error)] += 1
 
     def run() -> None:
         began, number = time.monotonic(), 0
@@ -87,7 +89,7 @@ def visited(site: Site, per_second: int) -> Iterator[list[str]]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield failed
+        yield got
     finally:
         over.set()
         thread.join()

@@ -7,7 +7,7 @@ import pytest
 
 from cli import backfill
 from cli.drill.acts import bad_answers
-from cli.drill.stage import FIRST_RATINGS, SERVICE, SETTINGS, Stage, crowd
+from cli.drill.stage import FIRST_RATINGS, SERVICE, SETTINGS, OneMachine, Stage, crowd
 from functions.ingest import core as ingest
 from infra.local.machine import Machine
 from infra.local.stack import Stack, running
@@ -35,7 +35,7 @@ VERDICTS = {"promoted": "promote", "rolled_back": "roll_back"}
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A machine on which nobody did anything but use the site, until three canaries had their end."""
     with running(Stack(Machine(tmp_path_factory.mktemp("loop"), PORT_OFFSET), LOOP)) as stack:
-        stage = Stage(stack, crowd(seed=3), 60.0, {"first": FIRST_RATINGS})
+        stage = Stage(OneMachine(stack), crowd(seed=3), 60.0, {"first": FIRST_RATINGS})
         with stage.crowds.playing():
             stage.archive("first")
             stage.wait(lambda: len(ends(stage)) >= ROUNDS, f"{ROUNDS} ends of canaries", 900)

@@ -16,7 +16,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import NoError
 
-from cli.drill.stage import SERVICE, SETTINGS, Stage, crowd
+from cli.drill.stage import SERVICE, SETTINGS, OneMachine, Stage, crowd
 from cli.simulator.planted import shuffled
 from infra.local.machine import Machine
 from infra.local.stack import Stack, running
@@ -90,7 +90,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, killer: Killer) -> Iterator[
     """A machine whose models went live and which learns nothing new."""
     extra = SETTINGS | {"MIN_NEW_RATINGS": str(PAST_RATINGS - 1), "MARQUEE_FAILPOINTS": str(killer.folder)}
     with running(Stack(Machine(tmp_path_factory.mktemp("releases"), PORT_OFFSET), extra)) as stack:
-        stage = Stage(stack, crowd(seed=3), 40.0, {"first": PAST_RATINGS})
+        stage = Stage(OneMachine(stack), crowd(seed=3), 40.0, {"first": PAST_RATINGS})
         stage.archive("first")
         stage.wait(stage.all_live, "two live models", 150)
         yield stage
@@ -99,12 +99,12 @@ def stage(tmp_path_factory: pytest.TempPathFactory, killer: Killer) -> Iterator[
 @contextmanager
 def second_copy(stage: Stage, function: str, port: int) -> Iterator[None]:
     """Run another process of a function, which nobody kills, and tick it."""
-    part = stage.stack.parts[function]
+    part = stage.ground.stack.parts[function]
     *command, _ = part.command
     environment = stage.environment | part.environment
     del environment["MARQUEE_FAILPOINTS"]
     request = urllib.request.Request(f"http://127.0.0.1:{port}/", b"{}", TICK)
-    with (stage.machine.logs / f"{function}-twin.log").open("w") as log:
+    with (stage.ground.stack.machine.logs / f"{function}-twin.log").open("w") as log:
         process = subprocess.Popen([*command, str(port)], env=environment, stdout=log, stderr=log)
 
     def tick() -> None:
@@ -170,11 +170,11 @@ def test_a_day_that_kafka_delivers_again_changes_nothing(stage: Stage) -> None:
     wait(lambda: is_settled(stage), 60, "end of the first delivery")
     wait(lambda: all(state["routed_at"] for state in states(stage)), 30, "users where they shall be")
     before = everything(stage)
-    stage.stack.stop_part("event-source")
+    stage.ground.stack.stop_part("event-source")
     time.sleep(SESSION_SECONDS)
     go_back(stage)
     assert not is_settled(stage)
-    stage.stack.start_part("event-source")
+    stage.ground.stack.start_part("event-source")
     wait(lambda: is_settled(stage), 900, "end of the second delivery")
     assert everything(stage) == before
 

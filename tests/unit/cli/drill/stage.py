@@ -99,7 +99,7 @@ class FakeStage:
     seconds: float = 0.0
     reached_by: float = 10_000.0
     notes: list[str] = field(default_factory=list)
-    stored: list[Decision] = field(default_factory=lambda: [decided("planted-unknown", "hold")])
+    stored: list[Decision] = field(default_factory=lambda: [decided("planted-unknown", "hold"), decided("m2", "hold")])
 
     @classmethod
     def live(cls, folder: Path, *steps: Step) -> "FakeStage":
@@ -115,7 +115,7 @@ class FakeStage:
         return rollout.read(SERVICE, self.deps.channels.get(SERVICE))
 
     @property
-    def stack(self) -> "FakeStage":
+    def ground(self) -> "FakeStage":
         return self
 
     def go_on(self) -> None:
@@ -160,11 +160,8 @@ class FakeStage:
         self.did.append(model.movies)
         rollout.update(self.deps.channels, SERVICE, accepted(version))
 
-    def processes(self, revision: str) -> list[str]:
-        return [f"{revision}-1", f"{revision}-2"]
-
-    def kill(self, name: str) -> None:
-        self.did.append(name)
+    def kill(self, revision: str) -> None:
+        self.did.append(revision)
 
     def decisions(self) -> list[Decision]:
         return self.stored
