@@ -10,7 +10,11 @@ from infra.accounts import ROOT as ADMINISTRATOR
 from infra.cluster.site import Site
 
 PAST_RATINGS: Final = 20_000
-CLUSTER_SETTINGS: Final = SETTINGS | {"MIN_NEW_RATINGS": str(PAST_RATINGS - 1), "CANARY_STEPS": "10"}
+CLUSTER_SETTINGS: Final = SETTINGS | {
+    "MIN_NEW_RATINGS": str(PAST_RATINGS - 1),
+    "CANARY_STEPS": "10",
+    "DEPLOY_SECONDS": "120",
+}
 """What a site must be told whose models stay on trial until a person says something."""
 
 _VISITS_PER_SECOND: Final = 15.0
