@@ -16,7 +16,7 @@ from benchmarks.report import Result
 from cli.replay import replay
 from infra.local.machine import BUCKET
 from shared import keys
-from shared.adapters.commits import s3_options
+from shared.adapters.s3 import delta_options
 from shared.errors import NotReady
 
 RATE, SECONDS = 200, 60
@@ -28,7 +28,7 @@ def run() -> list[Result]:
     """Stream 200 lines a second for a minute; each carries the time it was made."""
     with local("kafka", "s3", "ingest", "fold_lake", "event-source", compact_every_folds="1000000") as stack:
         environment = stack.environment
-        options = s3_options(environment["S3_ENDPOINT"], environment)
+        options = delta_options(environment["S3_ENDPOINT"], environment)
         stop = threading.Event()
         peer_uri = f"s3://{BUCKET}/peer"
         peer = threading.Thread(target=append_for_ever, args=(environment["KAFKA_BOOTSTRAP"], peer_uri, options, stop))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cli.drill.stage import Stage
 from shared import keys
-from shared.adapters.commits import s3_options
+from shared.adapters.s3 import delta_options
 from shared.artifacts import MANIFEST, Manifest
 from shared.events import MOVIELOG
 
@@ -92,7 +92,7 @@ def _due(stage: Stage) -> dict[str, int]:
 def _committed(stage: Stage) -> dict[int, int]:
     """Return when each version of the lake was committed."""
     settings = stage.deps.settings
-    options = s3_options(settings.s3_endpoint, stage.environment)
+    options = delta_options(settings.s3_endpoint, stage.environment)
     history = DeltaTable(f"s3://{settings.bucket}/{keys.LAKE}", storage_options=options).history()
     return {commit["version"]: commit["timestamp"] * 1000 for commit in history}
 

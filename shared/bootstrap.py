@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from shared import keys
 from shared.adapters import envoy, knative, kubernetes, s3
+from shared.adapters.apart import CommitsApart
 from shared.adapters.kafka_connection import connection
 from shared.adapters.web import web
 from shared.artifacts import ArtifactStore, Manifest, libraries
@@ -19,7 +21,6 @@ from shared.ports import Commits, Lake, Log, ObjectStore, Publisher, Revisions, 
 from shared.settings import Settings
 
 if TYPE_CHECKING:
-    from shared.adapters.commits import DeltaCommits
     from shared.adapters.kafka import KafkaPublisher
     from shared.adapters.lake import DeltaLake
 
@@ -123,17 +124,11 @@ def _knative(settings: Settings, environment: Mapping[str, str]) -> knative.Knat
 
 def lake(settings: Settings, environment: Mapping[str, str]) -> "DeltaLake":
     """Return the lake of the bucket. delta-rs is not in the serving images, so it is imported here."""
-    from shared.adapters.commits import s3_options
     from shared.adapters.lake import DeltaLake
 
-    return DeltaLake.in_bucket(
-        settings.bucket,
-        s3_options(settings.s3_endpoint, environment),
-    )
+    return DeltaLake.in_bucket(settings.bucket, s3.delta_options(settings.s3_endpoint, environment))
 
 
-def commits(settings: Settings, environment: Mapping[str, str]) -> "DeltaCommits":
-    """Return what is committed to the lake of the bucket, for those who only follow it."""
-    from shared.adapters.commits import DeltaCommits, s3_options
-
-    return DeltaCommits.in_bucket(settings.bucket, s3_options(settings.s3_endpoint, environment))
+def commits(settings: Settings, environment: Mapping[str, str]) -> CommitsApart:
+    """Return what is committed to the lake of the bucket, for those who only follow it, and must answer meanwhile."""
+    return CommitsApart(f"s3://{settings.bucket}/{keys.LAKE}", s3.delta_options(settings.s3_endpoint, environment))

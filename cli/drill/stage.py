@@ -24,8 +24,8 @@ from infra.local.machine import Machine
 from infra.local.serving import state as serving
 from infra.local.stack import Stack
 from shared import bootstrap, keys, rollout
-from shared.adapters.commits import s3_options
 from shared.adapters.lake import DeltaLake
+from shared.adapters.s3 import delta_options
 from shared.decision import Decision
 from shared.errors import NotReady
 from shared.events import ALGORITHMS, MOVIELOG, ModelEvaluated
@@ -196,7 +196,7 @@ class Stage:
         past_lines = self.pasts[name]
         rows = [parse(line, Place(name, 0, offset, now), limits) for offset, line in enumerate(past_lines)]
         DeltaLake.in_bucket(
-            self.deps.settings.bucket, s3_options(self.deps.settings.s3_endpoint, self.deps.environment)
+            self.deps.settings.bucket, delta_options(self.deps.settings.s3_endpoint, self.deps.environment)
         ).backfill(to_table(rows), name, 0, len(rows) - 1)
 
     def n_ratings(self) -> int:

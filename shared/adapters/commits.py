@@ -17,22 +17,6 @@ _CHANGE: Final = "_change_type"
 _MOMENT: Final = DataType.timestamp("us", tz="UTC")
 
 
-def s3_options(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what delta-rs needs to commit safely to an S3 store without a lock service.
-
-    The keys are those of the environment; without them delta-rs looks where AWS's own clients do.
-    """
-    given = {name: environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if name in environment}
-    return given | {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_REGION": "us-east-1",
-        "AWS_CONDITIONAL_PUT": "etag",
-        "timeout": "20s",
-        "connect_timeout": "2s",
-    }
-
-
 @dataclass
 class DeltaCommits:
     """The commits of the table at `uri` as `Commits`, for one thread at a time. Before the first there is no table."""

@@ -46,6 +46,22 @@ def client(endpoint: str, environment: Mapping[str, str]) -> "S3Client":
     )
 
 
+def delta_options(endpoint: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what delta-rs needs to commit safely to an S3 store without a lock service.
+
+    The keys are those of the environment; without them delta-rs looks where AWS's own clients do.
+    """
+    given = {name: environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if name in environment}
+    return given | {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_CONDITIONAL_PUT": "etag",
+        "timeout": "20s",
+        "connect_timeout": "2s",
+    }
+
+
 @dataclass(frozen=True)
 class Bucket:
     """One bucket as an `ObjectStore`."""

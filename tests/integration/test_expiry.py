@@ -8,8 +8,8 @@ import pytest
 
 from functions.ingest.core import landing_object
 from shared import keys
-from shared.adapters.commits import s3_options
 from shared.adapters.lake import DeltaLake
+from shared.adapters.s3 import delta_options
 from shared.ports import Fold, Partition
 from shared.records import to_table
 from shared.rows import Row
@@ -75,7 +75,7 @@ def test_old_rows_go_whatever_is_killed_and_live_versions_stay(marquee: Marquee)
 def test_files_leave_the_store_once_nobody_needs_them(marquee: Marquee) -> None:
     """In a lake of its own, whose log says that all was days ago."""
     objects, prefix = marquee.deps.objects, "lake-of-long-ago/"
-    options = s3_options(marquee.environment["S3_ENDPOINT"], marquee.environment)
+    options = delta_options(marquee.environment["S3_ENDPOINT"], marquee.environment)
     lake = DeltaLake("s3://marquee/lake-of-long-ago", options)
     live = lake.fold(to_table(accounts(range(10), LONG_AGO)), Fold(1, []))
     lake.fold(to_table(accounts(range(10, 20), datetime.now(UTC))), Fold(2, []))
