@@ -55,8 +55,9 @@ def deploy(
     live = {name: found for name in knative_services(rendered) if (found := cluster.service(name))}
     documents = with_images(rendered, wanted, live)
     there = [name for name in SCORES if name in live]
-    trial = 60 * (setting(rendered, "CANARY_MAX_HOURS", deps.settings.canary_max_hours) + _MORE_HOURS)
-    rollout = Rollout(cluster, deps.channels, deps.now_us, say, 60 * (trial if minutes is None else minutes))
+    hours = setting(rendered, "CANARY_MAX_HOURS", deps.settings.canary_max_hours) + _MORE_HOURS
+    seconds = 3600 * hours if minutes is None else 60 * minutes
+    rollout = Rollout(cluster, deps.channels, deps.now_us, say, seconds)
     cluster.apply(without(documents, there))
     say(f"applied {overlay}; {', '.join(there) or 'no service of models'} left to rollout")
     wrong = rollout.wait_ready([name for name in knative_services(documents) if name not in SCORES])

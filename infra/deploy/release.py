@@ -95,7 +95,7 @@ class Rollout:
         if image == (state.stable.image or first_image(found)):
             self.say(f"{service}: runs {image} already")
             return False
-        core.release(state, image, "", "", self.now())
+        core.release(state, image, "", "", self.now())  # raises what an order would
         return True
 
     def order(self, service: str, image: str, who: str, why: str) -> int:
