@@ -12,7 +12,7 @@ def go() -> str:
     """Return the path of the go command. Raises: BadInput if there is none."""
     found = shutil.which("go")
     if found is None:
-        raise BadInput("go is not installed, 1.24 or later: https://go.dev/doc/install says how to get it")
+        raise BadInput("go is not installed, 1.21 or later: https://go.dev/doc/install says how to get it")
     return found
 
 

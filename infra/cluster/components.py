@@ -9,6 +9,7 @@ from infra.cluster.machine import (
     ETCD_PORT,
     NODE,
     PODS,
+    ROUTER_PORT,
     SERVICES,
     Cluster,
 )
@@ -25,7 +26,7 @@ POLICIES: Final = "policies"
 def components(cluster: Cluster) -> list[Part]:
     """Return every process.
 
-    All listen on loopback or on the bridge, which nobody outside this machine reaches.
+    All listen on loopback or on the bridge, but for kube-router's health; `firewall.barrier` keeps others from them.
     """
     home, kubeconfig = cluster.home, f"--kubeconfig={cluster.kubeconfig}"
     return [
@@ -113,6 +114,7 @@ def _kube_router(cluster: Cluster) -> list[str]:
         "--run-firewall=true",
         "--run-router=false",
         "--run-service-proxy=false",
+        f"--health-port={ROUTER_PORT}",
         f"--service-cluster-ip-range={SERVICES}",
         "--iptables-sync-period=1m",
     ]

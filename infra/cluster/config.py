@@ -90,6 +90,8 @@ def _proxy(cluster: Cluster) -> dict[str, Any]:
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "clientConnection": {"kubeconfig": str(cluster.kubeconfig)},
+        "healthzBindAddress": "127.0.0.1:10256",
+        "nodePortAddresses": [PODS],  # the bridge's alone
         "mode": "iptables",
         "clusterCIDR": PODS,
         "hostnameOverride": NODE,

@@ -1,23 +1,46 @@
-"""Which firewall rules are the cluster's, and how to take away those alone. Pure."""
+"""Which firewall rules are the cluster's, the one that keeps others out, and how to take away those alone. Pure."""
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import groupby
 from typing import Final
 
-_CHAIN: Final = re.compile(r"(KUBE|CNI)-")
+from infra.cluster.machine import BRIDGE, ROUTER_PORT
+
+BARRIER: Final = "MARQUEE-BARRIER"
+"""The chain that keeps out what comes by other interfaces than the loopback and the bridge."""
+
+_CHAIN: Final = re.compile(r"(KUBE|CNI|MARQUEE)-")
 _JUMP: Final = re.compile(r"(?:-j|-g|--jump|--goto) (\S+)")
 
 
 def chains(saved: str) -> set[str]:
-    """Return the chains of Kubernetes and CNI in the output of iptables-save."""
+    """Return the chains of Kubernetes, CNI and ourselves in the output of iptables-save."""
     return {line[1:].split()[0] for line in saved.splitlines() if line.startswith(":") and _CHAIN.match(line[1:])}
+
+
+def barrier(saved: str, networks: Iterable[str]) -> str:
+    """Return what `iptables-restore --noflush` must read so that nobody outside reaches the cluster; "" if it has.
+
+    Packets for these networks, of pods and Services, and for the port of kube-router, which listens on every address,
+    are dropped before a Service becomes the address of its pod. What answers a pod comes for the host, and is let in.
+    """
+    if BARRIER in chains(saved):
+        return ""
+    ours = [*(f"-d {network}" for network in networks), f"-p tcp --dport {ROUTER_PORT} -m addrtype --dst-type LOCAL"]
+    rules = [
+        f":{BARRIER} - [0:0]",
+        *(f"-A {BARRIER} -i {interface} -j RETURN" for interface in ("lo", BRIDGE)),
+        f"-A {BARRIER} -j DROP",
+        *(f"-I PREROUTING {packets} -j {BARRIER}" for packets in ours),
+    ]
+    return "\n".join(["*mangle", *rules, "COMMIT", ""])
 
 
 def removal(saved: str, before: Collection[str]) -> str:
     """Return what `iptables-restore --noflush` must read to take away what the cluster added.
 
-    Args: saved, the output of iptables-save; before, the chains of Kubernetes and CNI that were there already, which
+    Args: saved, the output of iptables-save; before, the chains of such names that were there already, which
     belong to others and stay, as does every rule that leads to none of ours.
     """
     ours = chains(saved) - set(before)

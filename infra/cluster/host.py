@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import psutil
 
-from infra.cluster.firewall import chains, removal
-from infra.cluster.machine import ADDRESS, BRIDGE, PODS, PORTS, Cluster
+from infra.cluster.firewall import barrier, chains, removal
+from infra.cluster.machine import ADDRESS, BRIDGE, PODS, PORTS, SERVICES, Cluster
 from infra.cluster.shell import answers, run
 from infra.local.ports import is_taken
 from shared.errors import BadInput, NotReady
@@ -41,7 +41,8 @@ _FOLDERS: Final = (
 )
 """Where the kubelet, containerd and CNI leave things whatever they are told."""
 
-_FAMILIES: Final = ("iptables", "ip6tables")
+_FAMILIES: Final = {"iptables": (PODS, SERVICES), "ip6tables": ()}
+"""The firewalls, and the cluster's networks of each; it has none of IPv6."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,19 @@ class Host:
     cluster: Cluster
 
     def prepare(self) -> None:
-        """Remember what is about to change, then make the bridge that pods are plugged into. Raises: NotReady."""
+        """Remember what is about to change, then make the bridge that pods are plugged into, and keep others from it.
+
+        Raises: NotReady.
+        """
         for module in ("br_netfilter", "overlay", "ip_set"):
             answers(partial(run, "modprobe", module))  # false where it is part of the kernel
         if not self._memory.exists():
-            self._memory.write_text(json.dumps(_now()))
+            self.cluster.home.mkdir(parents=True, exist_ok=True)
+            self._unfinished.write_text(json.dumps(_now()))
+            self._unfinished.rename(self._memory)
+        for family, networks in _FAMILIES.items():
+            if rules := barrier(run(f"{family}-save"), networks):
+                run(f"{family}-restore", "--noflush", given=rules)
         if not Path(f"/sys/class/net/{BRIDGE}").exists():
             run("ip", "link", "add", BRIDGE, "type", "bridge")
         run("ip", "address", "replace", f"{ADDRESS}/{PODS.partition('/')[2]}", "dev", BRIDGE)
@@ -69,6 +78,17 @@ class Host:
         taken = [f"port {port}, for {name}" for port, name in PORTS.items() if is_taken(port)]
         if taken:
             raise BadInput(f"something else listens on {'; '.join(taken)}: one machine holds one Kubernetes node")
+
+    def refuse_foreign(self) -> None:
+        """Raise BadInput if files are in the cluster's home that no cluster put there: `down` would delete them."""
+        home = self.cluster.home
+        if self._memory.exists() or not home.exists():
+            return
+        if not home.is_dir() or any(each != self._unfinished and not _is_folder(each) for each in home.rglob("*")):
+            raise BadInput(
+                f"{home} is no cluster's folder (it has no {self._memory.name}) and is not empty: it is left as it is; "
+                "MARQUEE_CLUSTER_HOME names the folder"
+            )
 
     def restore(self) -> None:
         """Take away everything of the node, whose processes have ended, but the cache.
@@ -100,6 +120,10 @@ class Host:
     def _memory(self) -> Path:
         return self.cluster.home / "before.json"
 
+    @property
+    def _unfinished(self) -> Path:
+        return self._memory.with_name("before.json.part")
+
     def _restore(self, before: dict[str, Any]) -> None:
         for family in _FAMILIES:
             script = removal(run(f"{family}-save"), before["chains"][family])
@@ -119,6 +143,10 @@ def mounts_below(mounts: str, home: Path) -> list[str]:
         re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[1]) for line in mounts.splitlines()
     ]
     return sorted((place for place in places if Path(place).is_relative_to(home)), reverse=True)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _now() -> dict[str, Any]:

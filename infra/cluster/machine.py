@@ -25,6 +25,7 @@ API: Final = "10.96.0.1"
 ETCD_PORT: Final = 23790  # Debian's own etcd, which its package may have started, keeps 2379
 ETCD_PEER_PORT: Final = 23800
 API_PORT: Final = 6443
+ROUTER_PORT: Final = 20244
 PORTS: Final[Mapping[int, str]] = {
     ETCD_PORT: "etcd",
     ETCD_PEER_PORT: "etcd",
@@ -35,9 +36,9 @@ PORTS: Final[Mapping[int, str]] = {
     10256: "kube-proxy",
     10257: "kube-controller-manager",
     10259: "kube-scheduler",
-    20244: "kube-router",
+    ROUTER_PORT: "kube-router",
 }
-"""Every port of the host that is listened on, on loopback or on the bridge."""
+"""Every port of the host that is listened on, on loopback or on the bridge; by kube-router on every address."""
 
 
 @dataclass(frozen=True)

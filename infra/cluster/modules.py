@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from infra.cluster.shell import run
 from infra.go import module as downloaded
+from shared.errors import BadInput
 
 LINK: Final = ("-trimpath", "-ldflags=-s -w")
 STATIC: Final = {"CGO_ENABLED": "0"}
@@ -26,8 +27,11 @@ def described(module: Path) -> dict[str, Any]:
 
 
 def required(described: Mapping[str, Any], path: str) -> str:
-    """Return which version of a module another one requires. Raises: StopIteration if it requires none."""
-    return next(str(each["Version"]).removeprefix("v") for each in described["Require"] if each["Path"] == path)
+    """Return which version of a module another one requires. Raises: BadInput if it requires none."""
+    for each in described["Require"]:
+        if each["Path"] == path:
+            return str(each["Version"]).removeprefix("v")
+    raise BadInput(f"{described['Module']['Path']} does not require {path}")
 
 
 def install(module: str, version: str, commands: Sequence[str], target: Path) -> None:

@@ -15,7 +15,7 @@ from infra.cluster import certificates, config
 from infra.cluster.components import POLICIES, components
 from infra.cluster.host import MARK, Host
 from infra.cluster.images import images
-from infra.cluster.machine import ETCD_PORT, NODE, Cluster
+from infra.cluster.machine import ETCD_PORT, NODE, ROUTER_PORT, Cluster
 from infra.cluster.shell import ask, ctr, kubectl, wait
 from infra.local.machine import Machine
 from infra.local.supervisord import Supervisord
@@ -48,14 +48,16 @@ class Node:
     def start(self, policies: bool, on_step: OnStep) -> None:
         """Start what does not run yet, and return when the node takes pods.
 
-        Raises: BadInput if something else is in the way; NotReady naming the log of what does not come up.
+        Raises: BadInput if something else is in the way, in the folder or on a port; NotReady naming the log of what
+        does not come up.
         """
+        self.host.refuse_foreign()
         parts = components(self.cluster)
         if not self.is_up:
             self._end(self.host.processes())
             self.host.refuse_others()
-            self._write()
             self.host.prepare()
+            self._write()
             self._supervisord.start(parts, {"PATH": _PATH, MARK: str(self.cluster.home)})
         ready = self._ready()
         wanted = [part for part in parts if policies or part.name != POLICIES]
@@ -74,7 +76,11 @@ class Node:
         wait(partial(kubectl, self.cluster, *condition), _SECONDS, partial(self._explain, "kubelet"))
 
     def stop(self, on_step: OnStep) -> None:
-        """End every process of the node, and make the host what it was before. Raises: NotReady."""
+        """End every process of the node, and make the host what it was before.
+
+        Raises: BadInput if the folder is not a cluster's; NotReady.
+        """
+        self.host.refuse_foreign()
         on_step("stopping the pods")
         if self.is_up:
             with suppress(Fault):  # it does not run
@@ -135,7 +141,7 @@ class Node:
             "scheduler": partial(ask, "https://127.0.0.1:10259/healthz"),
             "kubelet": partial(ask, "http://127.0.0.1:10248/healthz"),
             "proxy": partial(ask, "http://127.0.0.1:10256/healthz"),
-            POLICIES: partial(ask, "http://127.0.0.1:20244/healthz"),
+            POLICIES: partial(ask, f"http://127.0.0.1:{ROUTER_PORT}/healthz"),
         }
 
     def _explain(self, awaited: str) -> str:

@@ -17,8 +17,13 @@ from shared.errors import BadInput, NotReady
 
 
 def run(*command: str | Path, given: str = "", folder: Path | None = None, environment: Mapping[str, str] = {}) -> str:
-    """Return what a command prints. Raises: NotReady with the command and the end of what it said."""
+    """Return what a command prints.
+
+    Raises: BadInput if there is no such program or folder; NotReady with the command and the end of what it said.
+    """
     words = [str(word) for word in command]
+    if folder and not folder.is_dir():
+        raise BadInput(f"{folder}, where {words[0]} should run, is no folder")
     try:
         done = subprocess.run(
             words, input=given, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True

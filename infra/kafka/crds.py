@@ -22,7 +22,7 @@ def crds() -> list[dict[str, Any]]:
 
     Raises: NotReady if Maven is missing or fails.
     """
-    folder = cache(f"strimzi-{_version()}")
+    folder = cache(f"strimzi-{version()}")
     files = {kind: folder / f"{kind}.yaml" for kind in _KINDS}
     if not all(path.exists() for path in files.values()):
         jars = folder / "jars"
@@ -32,7 +32,8 @@ def crds() -> list[dict[str, Any]]:
     return [yaml.safe_load(path.read_text()) for path in files.values()]
 
 
-def _version() -> str:
+def version() -> str:
+    """Return the version of Strimzi that the definitions are of: the one that a cluster installs."""
     found = ElementTree.parse(_POM).find("{*}dependencies/{*}dependency/{*}version")
     assert found is not None
     assert found.text

@@ -45,7 +45,8 @@ def prepare(folder: Path, listeners: Listeners, authority: Authority) -> list[st
     """
     data, properties, keystore = folder / "kafka", folder / "kafka.properties", folder / "kafka.pem"
     data.mkdir(parents=True, exist_ok=True)
-    key, certificate = authority.issue(listeners.name, [listeners.address])
+    names = [f"DNS:{listeners.name}", f"IP:{listeners.address}"]
+    key, certificate = authority.issue("kafka", f"/CN={listeners.name}", names)
     keystore.touch(mode=0o600)
     keystore.write_text(key.read_text() + certificate.read_text())
     properties.write_text(ONE_KAFKA + _LISTENERS.format(**vars(listeners), keystore=keystore, data=data))

@@ -6,7 +6,7 @@ MINIO_ROOT_USER and MINIO_ROOT_PASSWORD stand in the environment.
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,14 @@ from minio.minioadmin import MinioAdmin
 
 from infra.minio.policies import policies
 from shared.adapters.s3 import client
-from shared.errors import BadSettings, NotReady
+from shared.errors import BadSettings, MarqueeError, NotReady
 from shared.keys import REFUSED
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import LifecycleRuleTypeDef
 
+_NEEDED: Final = ("S3_ENDPOINT", "BUCKET", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
 _DAYS: Final = {REFUSED: 90, "probe/": 1}
 """After how many days objects go by themselves; what landed never does, as long as it is not in the lake."""
 
@@ -91,11 +92,17 @@ def mounted(folder: Path) -> dict[str, Key]:
         raise BadSettings(f"the Secrets of accounts: {error}") from error
 
 
+def main(arguments: Sequence[str], told: Mapping[str, str]) -> None:
+    """Set up what the environment names. Raises: BadSettings naming all that is missing; NotReady."""
+    missing = [name for name in _NEEDED if not told.get(name)]
+    if missing or len(arguments) != 1:
+        raise BadSettings(f"needed are one folder of accounts, and {', '.join(missing or _NEEDED)} in the environment")
+    endpoint, bucket, *root = (told[name] for name in _NEEDED)
+    set_up(endpoint, bucket, Key(*root), mounted(Path(arguments[0])))
+
+
 if __name__ == "__main__":
-    told = os.environ
-    set_up(
-        told["S3_ENDPOINT"],
-        told["BUCKET"],
-        Key(told["MINIO_ROOT_USER"], told["MINIO_ROOT_PASSWORD"]),
-        mounted(Path(sys.argv[1])),
-    )
+    try:
+        main(sys.argv[1:], os.environ)
+    except MarqueeError as error:
+        sys.exit(f"error: {error}")

@@ -365,7 +365,7 @@ def test_a_store_with_an_authority_of_its_own_is_reached_by_both_clients(
 ) -> None:
     """boto3 trusts what AWS_CA_BUNDLE names, delta-rs what SSL_CERT_FILE does; without them neither trusts it."""
     authority = Authority(tmp_path / "authority")
-    key, certificate = authority.issue("minio", ["127.0.0.1"])
+    key, certificate = authority.issue("minio", "/CN=minio", ["DNS:minio", "IP:127.0.0.1"])
     served = tmp_path / "certificates"
     served.mkdir()
     (served / "private.key").write_bytes(key.read_bytes())

@@ -82,12 +82,19 @@ def test_requests_come_by_knative_alone(which: str) -> None:
     }
 
 
-def test_the_gateway_is_reached_for_requests_from_within() -> None:
-    """Not at the port where it takes those from outside."""
-    for policy in (of_kind(overlay("local"), "NetworkPolicy")[name] for name in ("models", "event-source")):
-        *_, rule = policy["spec"]["egress"]
-        assert rule["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kourier-system"}}}]
-        assert rule["ports"] == [{"port": 8081}]
+@pytest.mark.parametrize("which", OVERLAYS)
+def test_models_are_asked_by_the_gateway_for_requests_from_within(which: str) -> None:
+    """Its own manifests and Knative's operator put it into two namespaces; its port for others stays closed."""
+    (rule,) = of_kind(overlay(which), "NetworkPolicy")["models"]["spec"]["egress"]
+    gateways = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["knative-serving", "kourier-system"]}
+    assert rule == {"to": [{"namespaceSelector": {"matchExpressions": [gateways]}}], "ports": [{"port": 8081}]}
+
+
+def test_events_are_sent_by_that_gateway() -> None:
+    """Of one machine, by the event source."""
+    *_, rule = of_kind(overlay("local"), "NetworkPolicy")["event-source"]["spec"]["egress"]
+    assert rule["to"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kourier-system"}}}]
+    assert rule["ports"] == [{"port": 8081}]
 
 
 def test_the_event_source_reaches_kafka_and_the_gateway() -> None:

@@ -1,3 +1,4 @@
+import itertools
 import re
 from typing import Any
 
@@ -5,7 +6,9 @@ import pytest
 from jsonschema_rs import Draft4Validator
 
 from infra import schemas
+from infra.accounts import Accounts
 from infra.go import module
+from infra.kafka import crds as strimzi
 from infra.local.machine import ROOT
 from tests.unit.rancher.bundles import GITREPO, RANCHER, Object, bundles, objects, read
 
@@ -14,6 +17,8 @@ OPERATOR = "v0.42.2"
 PROMETHEUS = "v0.85.0"
 SERVING = "v0.48.0"
 OURS = ["marquee-namespaces", "marquee-knative", "marquee-monitors"]
+
+PROXY = read(ROOT / "knative" / "base" / "config" / "deployment.yaml")["data"]
 
 TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 
@@ -118,16 +123,63 @@ def named(document: Any) -> set[str]:
     return own.union(*map(named, document.values()))
 
 
+SIZED = {"cpu", "memory"}
+
+
+def containers(document: Object) -> dict[str, Object]:
+    """Return what a manifest says of the resources of each container that comes of it, in the form of its kind."""
+    name, spec = document["metadata"]["name"], document.get("spec", {})
+    match document["kind"]:
+        case "KafkaNodePool":
+            return {name: spec.get("resources", {})}
+        case "Kafka":
+            assert spec.keys() == {"kafka", "entityOperator"}  # and of nothing else containers would come
+            operators = spec["entityOperator"]
+            return {each: operators[each].get("resources", {}) for each in ("topicOperator", "userOperator")}
+    pod = spec.get("template", {}).get("spec", {})
+    listed = [*pod.get("containers", []), *pod.get("initContainers", [])]
+    return {f"{name}/{number}": each.get("resources", {}) for number, each in enumerate(listed)}
+
+
+@pytest.mark.parametrize("bundle", ["marquee", "marquee-kafka", "marquee-minio"])
+def test_every_container_says_what_it_may_have(bundle: str) -> None:
+    """A project with a quota takes none without, and the default of the namespace comes only with the last bundle."""
+    found = {name: sizes for each in objects(bundle) for name, sizes in containers(each).items()}
+    assert found
+    lacking = {
+        name for name, sizes in found.items() for bound in ("requests", "limits") if sizes.get(bound, {}).keys() < SIZED
+    }
+    assert lacking == set()
+
+
+def test_the_quota_has_room_for_both_stores_too() -> None:
+    """All functions at their largest, each with its proxy, both models twice; three brokers, MinIO and its set-up."""
+    (quota,) = (each["spec"]["hard"] for each in objects("marquee") if each["kind"] == "ResourceQuota")
+    for bound, kind in itertools.product(("requests", "limits"), sorted(SIZED)):
+        wanted = 0.0
+        for each in (each for bundle in ("marquee", "marquee-kafka", "marquee-minio") for each in objects(bundle)):
+            pods = each.get("spec", {}).get("replicas", 1)
+            if each["apiVersion"].startswith("serving.knative.dev/"):
+                scale = each["spec"]["template"]["metadata"]["annotations"]["autoscaling.knative.dev/max-scale"]
+                pods = int(scale) * (2 if each["metadata"]["name"].startswith("score-") else 1)
+                wanted += pods * amount(PROXY[f"queue-sidecar-{kind}-{bound.removesuffix('s')}"])
+            wanted += pods * sum(amount(str(sizes[bound][kind])) for sizes in containers(each).values())
+        assert wanted <= amount(quota[f"{bound}.{kind}"]), (bound, kind)
+
+
+def test_kafka_is_checked_by_what_installs_it() -> None:
+    """The operator's chart, and the definitions that the manifests are checked by, are of one version."""
+    assert bundles()["marquee-strimzi"].fleet["helm"]["version"] == strimzi.version()
+
+
 def test_every_secret_is_made_by_the_readme() -> None:
     """Each that a function, Kafka or MinIO asks for, by its exact name; and none is in git."""
     documents = [each for bundle in ("marquee", "marquee-kafka", "marquee-minio") for each in objects(bundle)]
     assert not [each for each in documents if each["kind"] == "Secret"]
     text = (RANCHER / "README.md").read_text()
     made = set(re.findall(r"create secret generic ([\w-]+)", text))
-    for prefix, accounts in re.findall(
-        r"for account in ([\w \\\n-]+); do\n.*?create secret generic (\w+)-\$account", text
-    ):
-        made |= {f"{accounts}-{account}" for account in prefix.replace("\\\n", " ").split()}
+    assert "python -m infra.accounts | kubectl create -f -" in text
+    made |= {each["metadata"]["name"] for each in Accounts().completed().manifests()}
     assert {name for each in documents for name in named(each)} <= made
 
 

@@ -1,5 +1,6 @@
 """How nodes are set up. The flags are those of RKE2's and k3s's reference of what a server and an agent can be told."""
 
+import re
 from typing import Any
 
 import pytest
@@ -53,6 +54,15 @@ def test_no_secret_of_a_node_is_in_git(file: str) -> None:
     """Tokens are in files of the node, and passwords of registries nowhere."""
     assert not {"token", "agent-token"} & config(file).keys()
     assert not any("auth" in each for each in config(file).get("configs", {}).values())
+
+
+def test_what_a_node_s_files_name_is_put_there_by_the_readme() -> None:
+    """The authority of the registry, and what Longhorn attaches volumes by."""
+    text = (RANCHER / "README.md").read_text()
+    named = [each["tls"]["ca_file"] for each in config("rke2/registries.yaml")["configs"].values() if "tls" in each]
+    assert named
+    assert [file for file in named if not re.search(rf"^    install .* {file}\b", text, re.MULTILINE)] == []
+    assert "open-iscsi" in text
 
 
 def test_registries_say_what_containerd_reads() -> None:

@@ -6,6 +6,7 @@ import pytest
 from infra import go
 from infra.cluster import modules
 from infra.cluster.build import is_new_enough
+from shared.errors import BadInput
 
 KUBERNETES = {
     "Go": "1.23.0",
@@ -28,9 +29,12 @@ def test_staging_modules_are_replaced_by_the_published_ones():
 def test_a_module_is_built_with_what_it_requires():
     """The version comes from its own go.mod, without the letter v."""
     said = {
-        "Require": [{"Path": "knative.dev/hack", "Version": "v1"}, {"Path": "knative.dev/pkg", "Version": "v0.1.2-x"}]
+        "Module": {"Path": "knative.dev/serving"},
+        "Require": [{"Path": "knative.dev/hack", "Version": "v1"}, {"Path": "knative.dev/pkg", "Version": "v0.1.2-x"}],
     }
     assert modules.required(said, "knative.dev/pkg") == "0.1.2-x"
+    with pytest.raises(BadInput, match=r"knative\.dev/serving does not require knative\.dev/eventing"):
+        modules.required(said, "knative.dev/eventing")
 
 
 def test_a_folder_is_where_go_says(monkeypatch):

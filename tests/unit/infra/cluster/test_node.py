@@ -7,10 +7,11 @@ import pytest
 
 from infra.cluster import build, config
 from infra.cluster.components import POLICIES, components
-from infra.cluster.host import mounts_below
+from infra.cluster.host import Host, mounts_below
 from infra.cluster.images import images
 from infra.cluster.machine import ADDRESS, API, DNS, PODS, SERVICES, Cluster
 from infra.cluster.node import Node
+from shared.errors import BadInput
 
 CLUSTER = Cluster(Path("/var/lib/here"), Path("/cache"))
 
@@ -49,12 +50,43 @@ def test_every_file_that_a_process_reads_is_written():
 
 
 def test_nothing_listens_outside_the_machine():
-    """Loopback or the bridge: whoever is on the same network as this machine reaches no part of the node."""
+    """Loopback or the bridge, Services' ports on the node too: the firewall is needed for one port alone."""
     commands = {part.name: " ".join(part.command) for part in components(CLUSTER)}
     assert f"--bind-address={ADDRESS}" in commands["apiserver"]
     assert json.loads(config.files(CLUSTER)["kubelet.yaml"])["address"] == ADDRESS
     for name in ("controller-manager", "scheduler"):
         assert "--bind-address=127.0.0.1" in commands[name]
+    proxy = json.loads(config.files(CLUSTER)["proxy.yaml"])
+    assert proxy["healthzBindAddress"].startswith("127.0.0.1:")
+    assert proxy["nodePortAddresses"] == [PODS]
+
+
+@pytest.mark.parametrize("act", [lambda node: node.start(True, print), lambda node: node.stop(print)])
+def test_a_folder_of_somebody_else_is_left_as_it_is(tmp_path, act):
+    """Neither closed to others nor deleted: MARQUEE_CLUSTER_HOME may be mistyped."""
+    home = tmp_path / "home"
+    (home / "documents").mkdir(parents=True, mode=0o755)
+    (home / "documents" / "thesis").write_text("years of work")
+    mode = home.stat().st_mode
+    with pytest.raises(BadInput, match=r"no before\.json"):
+        act(Node(Cluster(home, tmp_path)))
+    assert (home / "documents" / "thesis").read_text() == "years of work"
+    assert home.stat().st_mode == mode
+
+
+def test_a_folder_is_a_cluster_s_if_it_is_empty_or_was_one(tmp_path):
+    """Or not there at all; what a start left that was killed as it began is nobody's."""
+    host = Host(Cluster(tmp_path / "home", tmp_path))
+    host.refuse_foreign()
+    (tmp_path / "home" / "stores").mkdir(parents=True)
+    host.refuse_foreign()
+    (tmp_path / "home" / "before.json.part").touch()
+    host.refuse_foreign()
+    (tmp_path / "home" / "admin.conf").touch()
+    with pytest.raises(BadInput, match="not empty"):
+        host.refuse_foreign()
+    (tmp_path / "home" / "before.json").touch()
+    host.refuse_foreign()
 
 
 def test_each_process_is_waited_for():

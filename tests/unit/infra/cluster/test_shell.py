@@ -24,6 +24,12 @@ def test_a_missing_program_tells_how_to_get_it():
         run("no-such-program")
 
 
+def test_a_missing_folder_is_not_taken_for_a_missing_program(tmp_path):
+    """Which is where it should be."""
+    with pytest.raises(BadInput, match="nowhere, where sh should run, is no folder"):
+        run("sh", "-c", "true", folder=tmp_path / "nowhere")
+
+
 def test_waiting_ends_with_the_last_error_and_where_to_look():
     """A person reads why, and which log says more."""
 

@@ -9,7 +9,7 @@ from shared.errors import BadInput, NotReady
 from tests import fakes
 from tests.unit.functions.rollout.test_core import stable
 
-SERVICE = "score-svd"
+SERVICE, OTHER = "score-svd", "score-svdpp"
 
 
 class Cluster:
@@ -24,6 +24,8 @@ class Cluster:
         if looks is None:
             return None
         status, message = looks.pop(0) if len(looks) > 1 else looks[0]
+        if status == "away":
+            raise NotReady(message)
         condition = {"type": "Ready", "status": status, "message": message}
         template = {"spec": {"containers": [{"image": "image-1"}]}}
         return {
@@ -61,6 +63,17 @@ def test_what_never_becomes_ready_is_named(channels):
         under_way(Cluster(ingest=[("Unknown", "")]), channels, []).wait_ready(["ingest"])
 
 
+def test_a_cluster_that_is_away_for_a_while_is_waited_for(channels):
+    """It is told once, and no failure; one that stays away is, in the end, and how is told."""
+    said: list[str] = []
+    away = ("away", "connection refused")
+    cluster = Cluster(ingest=[away, away, ("True", "")])
+    assert under_way(cluster, channels, said).wait_ready(["ingest"]) == []
+    assert said == ["waiting, for connection refused", "ingest: ready"]
+    with pytest.raises(NotReady, match="connection refused"):
+        under_way(Cluster(ingest=[away]), channels, said).wait_ready(["ingest"])
+
+
 @pytest.mark.parametrize(("command", "end"), [("promote", "promoted"), ("rollback", "rolled_back")])
 def test_a_trial_is_watched_to_its_end(channels, command, end):
     """Every change is told, and the last returned."""
@@ -86,8 +99,8 @@ def test_nothing_is_tried_that_runs_or_has_nothing_to_be_compared_with(channels)
     """It is said, and no failure."""
     said: list[str] = []
     release = under_way(Cluster(score_svd=[("True", "")]), channels, said)
-    assert release.order(SERVICE, "image-1", "ann", "why") is None
-    assert release.order("score-svdpp", "image-2", "ann", "why") is None
+    assert release.release([SERVICE], "image-1", "ann", "why") == []
+    assert release.release(["score-svdpp"], "image-2", "ann", "why") == []
     assert "already" in said[0]
     assert "no model is live" in said[1]
 
@@ -105,3 +118,63 @@ def test_a_trial_without_end_is_left_to_itself(channels):
     number = release.order(SERVICE, "image-2", "ann", "why")
     with pytest.raises(NotReady, match="marquee rollout status"):
         release.watch(SERVICE, number)
+
+
+def test_a_store_that_is_away_for_a_while_does_not_end_a_watch(channels):
+    """The trial goes on without us."""
+    said: list[str] = []
+
+    def comes_and_goes():
+        channels.objects.down = not channels.objects.down
+        if not channels.objects.down:
+            rollout.update(channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "because", 10**9))
+
+    release = under_way(Cluster(score_svd=[("True", "")]), channels, said, comes_and_goes)
+    assert release.release([SERVICE], "image-2", "ann", "why") == ["rolled back m1: because"]
+    assert "waiting, for the store is down" in said
+
+
+def test_a_canary_without_a_verdict_ends_a_watch(channels):
+    """It is held, and that is told as what is wrong: a person decides, or the next model comes."""
+
+    def runs_out():
+        rules = core.Rules((5,), 1, 10**12, 1, 0)
+        rollout.update(channels, SERVICE, lambda state: core.observe(state, True, "", 2 * 10**9, rules))
+
+    release = under_way(Cluster(score_svd=[("True", "")]), channels, [], runs_out)
+    assert release.release([SERVICE], "image-2", "ann", "why") == ["held m1: not enough evidence in time"]
+
+
+def both(cluster, channels, said, on_pause=lambda: None):
+    """Return a rollout with two services that have a model."""
+    rollout.update(channels, OTHER, lambda _: stable().model_copy(update={"service": OTHER}))
+    return under_way(cluster, channels, said, on_pause)
+
+
+def test_nothing_is_ordered_unless_all_can_be(channels):
+    """A canary on trial of the second service is found before the first has one."""
+    release = both(Cluster(score_svd=[("True", "")], score_svdpp=[("True", "")]), channels, [])
+    rollout.update(channels, OTHER, lambda state: core.accept(state, "m2", 2, 10**9))
+    before = channels.get(SERVICE)
+    with pytest.raises(BadInput, match="m2"):
+        release.release([SERVICE, OTHER], "image-2", "ann", "why")
+    assert channels.get(SERVICE) == before
+
+
+def test_what_was_ordered_is_watched_when_another_order_fails(channels):
+    """It gets users, so somebody looks; the failure is told with how it ends."""
+
+    def ends():
+        rollout.update(channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "because", 10**9))
+
+    release = both(Cluster(score_svd=[("True", "")], score_svdpp=[("True", "")]), channels, [], ends)
+    order = release.order
+
+    def fails(service, *arguments):
+        if service == OTHER:
+            raise NotReady("the store is down")
+        return order(service, *arguments)
+
+    release.order = fails
+    wrong = release.release([SERVICE, OTHER], "image-2", "ann", "why")
+    assert wrong == ["score-svdpp: the store is down", "rolled back m1: because"]

@@ -8,7 +8,7 @@ import pytest
 from infra.images.commands import DOCKERFILE
 from infra.images.kernels import PROCESSOR
 from infra.images.targets import EXTRAS, PLAIN, ROOT, TARGETS
-from tests.unit.infra.images.dockerfile import Stage, stages
+from tests.unit.infra.images.dockerfile import Stage, copied, ignored, is_sent, stages
 
 TEXT = (ROOT / DOCKERFILE).read_text()
 STAGES = stages(TEXT)
@@ -129,6 +129,17 @@ def test_no_secret_is_built_in():
     assert all(
         line.startswith(("!functions", "!shared", "!infra/", "!params.yaml", "**/__pycache__")) for line in sent[1:]
     )
+
+
+@pytest.mark.parametrize("file", [DOCKERFILE, "infra/minio/Dockerfile"])
+def test_what_is_copied_is_there_and_reaches_the_builder(file):
+    """A list of what a builder is not sent names it, or one above it."""
+    sources = copied(stages((ROOT / file).read_text()))
+    assert sources
+    assert [source for source in sources if not (ROOT / source).exists()] == []
+    ignore = ignored(ROOT / file, ROOT).read_text()
+    assert [source for source in sources if not is_sent(source, ignore)] == []
+    assert not is_sent(".marquee/secret", ignore)
 
 
 def test_kernels_are_made_of_what_they_import():

@@ -11,7 +11,7 @@ from infra import schemas
 from infra.local.machine import BUCKET, ROOT
 from infra.minio.policies import policies
 from infra.minio.server import version
-from infra.minio.set_up import Key, mounted, set_up
+from infra.minio.set_up import Key, main, mounted, set_up
 from shared.errors import BadSettings
 
 FOLDER = ROOT / "infra/minio"
@@ -79,6 +79,18 @@ def test_an_account_without_a_policy_is_refused_before_anything_is_done() -> Non
     """It could do nothing, and its function would say so too late."""
     with pytest.raises(BadSettings, match="stranger"):
         set_up("http://127.0.0.1:1", BUCKET, Key("root", "root"), {"stranger": Key("stranger", "secret")})
+
+
+def test_what_the_set_up_is_not_told_is_named() -> None:
+    """All of it at once, as a line and not a traceback."""
+    with pytest.raises(BadSettings, match="BUCKET, MINIO_ROOT_PASSWORD in the environment"):
+        main(["/accounts"], {"S3_ENDPOINT": "http://127.0.0.1:1", "MINIO_ROOT_USER": "root", "BUCKET": ""})
+    with pytest.raises(BadSettings, match="one folder of accounts"):
+        main([], dict.fromkeys(("S3_ENDPOINT", "BUCKET", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"), "x"))
+    command = [sys.executable, "-m", "infra.minio.set_up"]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: needed are")
 
 
 def test_a_key_is_never_shown() -> None:
