@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from itertools import groupby
 
 import pytest
-from cloudevents.http import CloudEvent, to_binary
+from cloudevents.conversion import to_binary
+from cloudevents.http import CloudEvent
 
 from cli.drill.stage import Stage
 from infra.cluster.site import Site

@@ -20,6 +20,14 @@ def test_the_same_commit_makes_the_same_image():
     assert "SOURCE_DATE_EPOCH=7" in commands.docker_build("score", "tag", FACTS, 7)
 
 
+def test_buildah_says_of_which_commit_an_image_is():
+    """Its cache goes by the text of a line, and takes one that says ${GIT_COMMIT} for the one of an earlier commit."""
+    build = commands.buildah_build("score", "tag", {**FACTS, "VERSION": "1"}, 7, pull=False)
+    assert build[build.index("--env") + 1] == "GIT_COMMIT=abc"
+    labels = [build[place + 1] for place, part in enumerate(build) if part == "--label"]
+    assert labels == ["org.opencontainers.image.revision=abc", "org.opencontainers.image.version=1"]
+
+
 @pytest.mark.parametrize(
     "build", [commands.docker_build("score", "t", FACTS, 7), commands.buildah_build("score", "t", FACTS, 7, pull=False)]
 )
