@@ -10,7 +10,6 @@ BASE: Final = "localhost/marquee/base:bookworm"
 SUITE: Final = "bookworm"
 _PACKAGES: Final = "python3,python3-venv,ca-certificates"
 _CERTIFICATES: Final = "/etc/ssl/certs"
-_LABELS: Final = "org.opencontainers.image"
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
 
 Command = list[str]
@@ -22,16 +21,23 @@ def docker_build(target: str, tag: str, arguments: Mapping[str, str], epoch: int
     return ["docker", "build", "--file", DOCKERFILE, "--target", target, "--tag", tag, *given, "."]
 
 
-def buildah_build(target: str, tag: str, arguments: Mapping[str, str], epoch: int, *, pull: bool) -> Command:
-    """Return how buildah builds a target as root, without an engine; a build trusts whom this machine trusts.
-
-    What the last lines of the Dockerfile say of a commit is said again: buildah's cache has those of an earlier one.
-    """
+def buildah_build(file: str, target: str, tag: str, arguments: Mapping[str, str], epoch: int, *, pull: bool) -> Command:
+    """Return how buildah builds a target as root, without an engine; a build trusts whom this machine trusts."""
     how = ["--layers", "--isolation", "chroot", "--timestamp", str(epoch), "--format", "oci"]
     trust = ["--volume", f"{_CERTIFICATES}:{_CERTIFICATES}:ro"]
     policy = [] if pull else ["--pull-never"]
-    what = ["--file", DOCKERFILE, "--target", target, "--tag", tag, *_arguments(arguments)]
-    return ["buildah", "build", *how, *trust, *policy, *what, *_stamps(arguments), "."]
+    what = ["--file", file, "--target", target, "--tag", tag, *_arguments(arguments)]
+    return ["buildah", "build", *how, *trust, *policy, *what, "."]
+
+
+def stamped(dockerfile: str, arguments: Mapping[str, str]) -> str:
+    """Return a Dockerfile that names its arguments' values.
+
+    buildah's cache goes by the text of a line: it would take one that says ${GIT_COMMIT} for an earlier commit's.
+    """
+    for name, value in arguments.items():
+        dockerfile = dockerfile.replace(f"${{{name}}}", value)
+    return dockerfile
 
 
 def buildah_save(tag: str, tar: str) -> Command:
@@ -59,13 +65,6 @@ def compile_base(folder: str) -> Command:
 def destination(registry: str, target: str, commit: str) -> str:
     """Return what an image is called in a registry."""
     return f"{registry.rstrip('/')}/marquee/{target}:{commit[:12]}{'-dirty' if commit.endswith('-dirty') else ''}"
-
-
-def _stamps(arguments: Mapping[str, str]) -> Command:
-    labels = {"GIT_COMMIT": "revision", "CREATED": "created", "VERSION": "version", "SOURCE": "source"}
-    said = [(f"{_LABELS}.{label}", arguments[name]) for name, label in labels.items() if name in arguments]
-    commit = ["--env", f"GIT_COMMIT={arguments['GIT_COMMIT']}"] if "GIT_COMMIT" in arguments else []
-    return [*commit, *(part for name, value in said for part in ("--label", f"{name}={value}"))]
 
 
 def _arguments(arguments: Mapping[str, str]) -> Command:

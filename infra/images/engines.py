@@ -87,7 +87,11 @@ class Buildah:
         local = arguments.get("BASE_IMAGE") == commands.BASE
         if local and not run(["buildah", "images", "--quiet", "--filter", f"reference={commands.BASE}"], self._log):
             self._make_base()
-        run(commands.buildah_build(target, tag, arguments, epoch, pull=not local), self._log)
+        text = commands.stamped((ROOT / commands.DOCKERFILE).read_text(), arguments)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "Dockerfile"
+            file.write_text(text)
+            run(commands.buildah_build(str(file), target, tag, arguments, epoch, pull=not local), self._log)
 
     def save(self, tag: str, tar: Path) -> None:
         """Save, in place of an older file."""
