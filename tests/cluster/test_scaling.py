@@ -13,7 +13,7 @@ from cloudevents.http import CloudEvent
 
 from cli.drill.stage import Stage
 from infra.cluster.site import Site
-from tests.cluster.users import crowded, n_ready, pods
+from tests.cluster.users import LIST, crowded, n_ready, pods
 from tests.integration.conftest import wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -41,15 +41,15 @@ def test_pods_follow_the_crowd(site: Site, stage: Stage) -> None:
     both = [("service", "recommend"), ("revision", stable.revision)]
     assert [n_ready(site, *each) for each in both] == [FEW, FEW]
     began = time.monotonic()
-    with crowded(site, MANY) as statuses:
+    with crowded(site, MANY) as got:
         wait(lambda: all(n_ready(site, *each) > FEW for each in both), 120, "more pods of both")
         print(f"\nscaled out after {time.monotonic() - began:.1f} s of {MANY} requests at once")
         time.sleep(5)
         most = [n_ready(site, *each) for each in both]
     began = time.monotonic()
     wait(lambda: all(n_ready(site, *each) == FEW for each in both), 240, "as few pods as before")
-    print(f"scaled in after {time.monotonic() - began:.1f} s; {most} pods at the most; answers: {dict(statuses)}")
-    assert statuses.keys() == {200}
+    print(f"scaled in after {time.monotonic() - began:.1f} s; {most} pods at the most; answers: {dict(got)}")
+    assert got.keys() == {LIST}
 
 
 def test_old_pods_go_one_by_one_once_new_ones_are_ready(site: Site, stage: Stage) -> None:

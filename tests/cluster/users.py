@@ -96,16 +96,18 @@ def visited(site: Site, per_second: int) -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def crowded(site: Site, at_once: int) -> Iterator[Counter[int]]:
-    """Have so many users wait for an answer at any time; the statuses of all are counted."""
-    statuses: Counter[int] = Counter()
+def crowded(site: Site, at_once: int) -> Iterator[Counter[str]]:
+    """Have so many users wait for an answer at any time; lists, and what they got else, are counted."""
+    got: Counter[str] = Counter()
     over = threading.Event()
 
     async def ask(http: aiohttp.ClientSession, number: int) -> None:
         while not over.is_set():
-            async with http.get(f"{site.url}/recommend/{USERS[number]}") as answer:
-                await answer.read()
-                statuses[answer.status] += 1
+            try:
+                async with http.get(f"{site.url}/recommend/{USERS[number]}") as answer:
+                    got[LIST if answer.status == 200 and await answer.read() else f"status {answer.status}"] += 1
+            except aiohttp.ClientError as error:
+                got[repr(error)] += 1
 
     async def run() -> None:
         connector = aiohttp.TCPConnector(limit=at_once)
@@ -116,7 +118,7 @@ def crowded(site: Site, at_once: int) -> Iterator[Counter[int]]:
     with ThreadPoolExecutor(1) as pool:
         crowd = pool.submit(asyncio.run, run())
         try:
-            yield statuses
+            yield got
         finally:
             over.set()
             crowd.result()
