@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 from shared.decision import Verdict
 from shared.errors import BadEvent
 from shared.lines import USER_ID
-from shared.recommendation import MovieId, Rung
+from shared.recommendation import N_MOST, MovieId, Rung
 
 MOVIELOG = "movielog"
 """The topic that the site writes its log to."""
@@ -93,8 +93,8 @@ class RecommendationServed:
     request_id: Id
     user_id: Annotated[str, Field(pattern=f"^{USER_ID}$")]
     time: Count
-    movies: tuple[MovieId, ...]
-    latency_ms: Annotated[float, Field(ge=0)]
+    movies: Annotated[tuple[MovieId, ...], Field(max_length=N_MOST)]
+    latency_ms: Annotated[float, Field(ge=0, le=3_600_000)]
     arm: Id
     rung: Rung
     model: str

@@ -136,14 +136,13 @@ def shares(canary: OneArm, stable: OneArm) -> Mapping[str, tuple[Stratum, ...]]:
 
 def levels(canary: OneArm, stable: OneArm) -> Mapping[str, Level]:
     """Return by name what the lists of the arms are like; nothing while one of them has none."""
-    n_lists = min(len(canary.lists), len(stable.lists))
-    if not n_lists:
+    firsts = [variety.first_of_each_user(arm.lists) for arm in (canary, stable)]
+    n_users = min(map(len, firsts))
+    if not n_users:
         return {}
     _, ours, theirs = variety.crowding(canary.lists, stable.lists, LEAST_AUDIENCE)
     return {
-        "coverage": Level(
-            *(variety.coverage(arm.shown, len(arm.lists), n_lists) for arm in (canary, stable)),
-        ),
+        "coverage": Level(*(variety.coverage(variety.shown(each), len(each), n_users) for each in firsts)),
         "audience of one movie": Level(ours, theirs, LEAST_AUDIENCE),
     }
 

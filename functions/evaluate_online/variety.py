@@ -73,10 +73,14 @@ def crowding(canary: Lists, stable: Lists, least: float) -> tuple[int, float, fl
     return movie, float(ours[movie]), float(theirs[movie])
 
 
+def first_of_each_user(lists: Lists) -> Lists:
+    """Return the first list of each user: who asks often counts no more than others."""
+    return lists.take(np.sort(np.unique(lists.users, return_index=True)[1]))
+
+
 def _audience(lists: Lists) -> Floats:
-    is_first = np.zeros(len(lists), dtype=np.bool_)
-    is_first[np.unique(lists.users, return_index=True)[1]] = True
-    shares: Floats = np.bincount(lists.take(is_first).movies) / max(int(is_first.sum()), 1)
+    firsts = first_of_each_user(lists)
+    shares: Floats = np.bincount(firsts.movies) / max(len(firsts), 1)
     return shares
 
 

@@ -86,10 +86,16 @@ def judge(evidence: Evidence, rules: Rules) -> Judgement:
 
 
 def _decide(effect: Difference, guardrails: Sequence[Guardrail], rules: Rules) -> tuple[Verdict, str]:
-    """Return the verdict and its reason: what harms for sure goes before all else; what is unknown is waited for."""
-    broken = [str(each) for each in guardrails if each.status == "broken"]
+    """Return the verdict and its reason: what harms for sure goes before all else; what is unknown is waited for.
+
+    A level has no bounds: of a canary that is better for sure, a person says what a broken one means.
+    """
+    broken = [each for each in guardrails if each.status == "broken"]
+    told = "; ".join(map(str, broken))
+    if broken and (effect.lower <= 0 or any(each.upper is not None for each in broken)):
+        return "roll_back", f"a guardrail is broken: {told}"
     if broken:
-        return "roll_back", f"a guardrail is broken: {'; '.join(broken)}"
+        return "hold", f"better, but a person has to say whether this may be: {told}; {_told(effect)}"
     if effect.upper < 0:
         return "roll_back", f"worse: {_told(effect)}"
     lacking = _lacking(effect, guardrails, rules)

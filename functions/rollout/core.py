@@ -80,7 +80,7 @@ def release(state: State, image: str, who: str, why: str, now: Moment) -> State:
         )
     if state.stable.image == image:
         raise BadInput(f"{state.service} runs {image} already")
-    name = revision(state.service, f"{state.stable.model_version}@{image}")
+    name = revision(state.service, f"{state.stable.model_version}@{image}#{state.number}")  # each trial is a new one
     return _start(state, state.stable.model_copy(update={"revision": name, "image": image}), now, who, why)
 
 

@@ -1,7 +1,7 @@
 """Knative Services: where requests go, as their status says, and which revisions shall be there, in their spec."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -67,7 +67,10 @@ class KnativeServices:
             raise BadSettings(f"{service}: no share names {made.revision}")
         there = self._revision(made.revision)
         if there is None:
-            self._change(service, version, shares, lambda spec: _template(spec, made))
+            image = made.image or self._image(share.revision for share in shares if share.revision != made.revision)
+            self._change(
+                service, version, shares, lambda spec: _template(spec, made.model_version, made.revision, image)
+            )
             return
         with _readable(f"revision {made.revision}"):
             model = _environment(there["spec"]).get(MODEL, "")
@@ -107,6 +110,13 @@ class KnativeServices:
         except NotFound:
             return None
 
+    def _image(self, names: Iterable[str]) -> str:
+        """Return the image of the first of some revisions that is there, else "": the template has the newest one's."""
+        for found in filter(None, map(self._revision, names)):
+            with _readable("the image of a revision"):
+                return str(found["spec"]["containers"][0].get("image", ""))
+        return ""
+
     def _state(self, name: str, latest: str | None) -> tuple[bool | None, str] | None:
         """Return whether a revision is ready, and why not; None if it is not there, and will not be by itself."""
         found = self._revision(name)
@@ -141,13 +151,12 @@ def _environment(spec: Object) -> dict[str, str]:
     return {each["name"]: each.get("value", "") for each in spec["containers"][0].get("env", [])}
 
 
-def _template(spec: Object, made: Made) -> dict[str, Any]:
+def _template(spec: Object, model_version: str, revision: str, image: str) -> dict[str, Any]:
     """Return the change of the template to that of a revision. A patch replaces a list as a whole."""
     first, *others = spec["template"]["spec"]["containers"]
     kept = [each for each in first.get("env", []) if each["name"] != MODEL]
-    image = {"image": made.image} if made.image else {}
-    pinned = {**first, **image, "env": [*kept, {"name": MODEL, "value": made.model_version}]}
-    return {"template": {"metadata": {"name": made.revision}, "spec": {"containers": [pinned, *others]}}}
+    pinned = {**first, **({"image": image} if image else {}), "env": [*kept, {"name": MODEL, "value": model_version}]}
+    return {"template": {"metadata": {"name": revision}, "spec": {"containers": [pinned, *others]}}}
 
 
 def _shares(traffic: Sequence[Object]) -> list[Share]:

@@ -77,10 +77,19 @@ def test_what_is_not_measured_is_waited_for(missing: dict):
         ({"levels": {"coverage": Level(0.1, 0.5)}}, "coverage: 0.1 beside 0.5"),
     ],
 )
-def test_a_broken_guardrail_goes_before_happy_users(broken: dict, words: str):
+def test_a_broken_guardrail_goes_before_users_who_are_as_happy(broken: dict, words: str):
     """The reason names it."""
-    found = judge(evidence(halves(8_600, 8_000), **broken), RULES)
+    found = judge(evidence(halves(8_000, 8_000), **broken), RULES)
     assert (found.verdict, f"a guardrail is broken: {words}" in found.reason) == ("roll_back", True)
+
+
+def test_of_happier_users_only_what_is_sure_rolls_a_canary_back():
+    """A share has bounds. A level has none, and waits for a person."""
+    errors = {"shares": {"errors": (stratum((1_000, 60), (1_000, 0)),)}}
+    assert judge(evidence(halves(8_600, 8_000), **errors), RULES).verdict == "roll_back"
+    found = judge(evidence(halves(8_600, 8_000), levels={"coverage": Level(0.1, 0.5)}), RULES)
+    assert found.verdict == "hold"
+    assert "better, but a person has to say whether this may be: coverage: 0.1 beside 0.5" in found.reason
 
 
 @given(st.lists(st.integers(0, 5_000), max_size=4))

@@ -354,6 +354,16 @@ def test_a_decision_about_the_same_model_in_another_revision_changes_nothing():
     assert judge(state, decided("m1", 7, "roll_back"), "e", START, RULES) == state
 
 
+def test_a_decision_about_an_earlier_trial_of_the_same_code_changes_nothing():
+    """Each trial has a revision of its own: what was decided about one is no evidence in the next."""
+    trial = observe(core.release(stable(), "image", "ann", "better", START), True, "", START, RULES)
+    old = decided("m1", 7, "promote").model_copy(update={"revision": trial.canary.release.revision})
+    again = core.release(order(trial, "rollback", "ann", "wait", START), "image", "ann", "again", START)
+    again = observe(again, True, "", START, RULES)
+    assert judge(trial, old, "e", START, RULES).stable == trial.canary.release
+    assert judge(again, old, "e", START, RULES) == again
+
+
 def test_code_that_cannot_be_tried_is_refused_with_the_reason():
     """Nobody is there to compare it with, somebody else is on trial, or it serves."""
     done = order(

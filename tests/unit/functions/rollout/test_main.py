@@ -401,6 +401,7 @@ def test_other_code_is_deployed_with_its_image(world):
     rollout.update(world.deps.channels, SERVICE, lambda state: core.release(state, "image-2", "ann", "why", now))
     handle(Tick(), function)
     handle(Tick(), function)
-    assert world.svd.images[named("m1", "image-2")] == "image-2"
-    assert world.svd.models[named("m1", "image-2")] == "m1"
-    assert {share.revision: share.percent for share in world.svd.routed} == {named("m1"): 95, named("m1", "image-2"): 5}
+    canary = world.state.canary.release.revision
+    assert canary != named("m1")
+    assert (world.svd.images[canary], world.svd.models[canary]) == ("image-2", "m1")
+    assert {share.revision: share.percent for share in world.svd.routed} == {named("m1"): 95, canary: 5}

@@ -148,5 +148,5 @@ def decided(version: str, number: int, verdict: Verdict, is_safe: bool = True) -
     )
 
 
-def named(version: str, image: str = "") -> str:
-    return revision(SERVICE, f"{version}@{image}" if image else version)
+def named(version: str) -> str:
+    return revision(SERVICE, version)

@@ -164,13 +164,16 @@ def test_what_is_no_service_is_refused(revisions: KnativeServices, pages: Pages,
 
 
 def test_a_new_revision_is_the_old_one_with_another_model(revisions: KnativeServices, pages: Pages) -> None:
-    """The rest of the template stands, the other containers and secrets too; one patch brings it and its traffic."""
+    """The rest of the template stands, the other containers and secrets too; one patch brings it and its traffic.
+
+    Its image is the stable revision's: the template has the newest one's, which may be code that was rolled back.
+    """
     revisions.deploy("s", Made("s-2", "m2"), CANARY, "7")
     ((path, headers, patch),) = pages.patches
     assert (path, headers["content-type"]) == (SERVICE, "application/merge-patch+json")
     assert "authorization" not in headers
     others = [each for each in CONTAINER["env"] if each["name"] != "MODEL_VERSION"]  # type: ignore[index]
-    pinned = {**CONTAINER, "env": [*others, {"name": "MODEL_VERSION", "value": "m2"}]}
+    pinned = {**CONTAINER, "image": "x", "env": [*others, {"name": "MODEL_VERSION", "value": "m2"}]}
     assert patch == {
         "metadata": {"resourceVersion": "991", "annotations": {ASKED: WRITTEN}},
         "spec": {
