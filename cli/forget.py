@@ -91,6 +91,7 @@ class Eraser:
         self._take_turn()
         found = self._all("landing", self._landed, objects.keys(keys.LANDING))
         found += self._all("refused objects", self._useless, objects.keys(keys.REFUSED))
+        found += self._all("DVC's copies", self._useless, objects.keys(keys.DVC))
         failpoints.reach("forget.landing")
         _persistently(self.deps.lake.fence)
         lake = objects.keys(f"{keys.LAKE}/")

@@ -1,0 +1,196 @@
+"""What was made here is remembered: by real DVC in the embedded S3 store, and by GTO's tags, for any other checkout."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.stages.gate import live
+from infra.local.machine import ROOT
+from infra.local.provision import create_bucket
+from infra.provenance import release, tools
+from infra.provenance.git import git, text
+from infra.provenance.registry import beside
+from infra.provenance.versions import Version
+from shared import bootstrap
+from shared.artifacts import Manifest
+from shared.errors import BadInput, NotReady
+from tests.integration.conftest import Marquee
+from tests.integration.test_registrar import go_live, train
+
+pytestmark = pytest.mark.slow
+
+
+class Checkout:
+    """A clone of this repository, with the store of a machine as its remote."""
+
+    def __init__(self, source: Path, folder: Path, marquee: Marquee) -> None:
+        git("clone", "--quiet", str(source), str(folder), cwd=ROOT)
+        self.folder = folder
+        self.environment = {**os.environ, **marquee.environment, "PYTHONPATH": str(folder), "HOME": str(folder.parent)}
+        self.dvc("remote", "modify", "--local", "bucket", "endpointurl", marquee.environment["S3_ENDPOINT"])
+
+    def dvc(self, *arguments: str) -> str:
+        return tools.run("dvc", *arguments, cwd=self.folder, environment=self.environment)
+
+    def commit(self, message: str) -> None:
+        git("add", "--all", cwd=self.folder)
+        git("commit", "--quiet", "-m", message, cwd=self.folder)
+
+    def register(self, repository: str) -> list[str]:
+        return sorted(release.register(self.folder, repository, self.environment))
+
+    @property
+    def lock(self) -> str:
+        return (self.folder / "dvc.lock").read_text()
+
+    def files(self) -> dict[str, str]:
+        """Return the SHA-256 of everything that the stages made."""
+        made = [
+            path
+            for name in ("data/fetched", "data/matrix", "models", "metrics")
+            for path in (self.folder / name).rglob("*")
+        ]
+        return {str(each.relative_to(self.folder)): sha256(each) for each in made if each.is_file()}
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def first(marquee: Marquee, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout whose stages ran, and whose results are in the store."""
+    checkout = Checkout(ROOT, tmp_path_factory.mktemp("dvc") / "first", marquee)
+    checkout.dvc("repro", "--force")
+    checkout.dvc("push")
+    checkout.commit("what was made")
+    return checkout
+
+
+@pytest.fixture
+def repository(first: Checkout, tmp_path: Path) -> str:
+    """A bare repository with the code of the first checkout."""
+    git("clone", "--quiet", "--bare", "--no-tags", str(first.folder), str(tmp_path / "bare.git"), cwd=tmp_path)
+    return str(tmp_path / "bare.git")
+
+
+def test_the_lock_of_this_repository_is_what_is_made_anew(first: Checkout) -> None:
+    """All stages, run again here, give the hashes that dvc.lock has."""
+    assert first.lock == (ROOT / "dvc.lock").read_text()
+
+
+def test_another_checkout_gets_and_makes_the_same(first: Checkout, marquee: Marquee, tmp_path: Path) -> None:
+    """Pulled: every file, by its bytes, and nothing to do for `repro`. Made anew: the same hashes."""
+    second = Checkout(first.folder, tmp_path / "second", marquee)
+    assert not (second.folder / "models/svd/factors.npz").exists()
+    second.dvc("pull")
+    assert second.files() == first.files()
+    assert "up to date" in second.dvc("repro")
+    second.dvc("repro", "--force")
+    assert (second.lock, second.files()) == (first.lock, first.files())
+    assert text("status", "--porcelain", cwd=second.folder) == ""
+
+
+def test_no_secret_is_in_the_checkout(first: Checkout, marquee: Marquee) -> None:
+    """Keys of the store are in the environment alone, and where it is stands in a file that git does not see."""
+    secret, endpoint = marquee.environment["AWS_SECRET_ACCESS_KEY"], marquee.environment["S3_ENDPOINT"]
+    configured = "".join(path.read_text() for path in (first.folder / ".dvc").glob("config*"))
+    assert secret not in configured
+    assert endpoint in configured
+    assert endpoint not in (first.folder / ".dvc/config").read_text()
+    assert ".dvc/config.local" not in text("ls-files", ".dvc", cwd=first.folder)
+
+
+def test_models_are_registered_with_all_that_made_them(first: Checkout, repository: str, tmp_path: Path) -> None:
+    """A tag leads to code, lock, metrics and manifest, and by DVC to the model; no branch moves; then nothing is new."""
+    heads = text("for-each-ref", "refs/heads", cwd=Path(repository))
+    assert first.register(repository) == ["svd@v1.0.0", "svdpp@v1.0.0"]
+    assert first.register(repository) == []
+    assert text("for-each-ref", "refs/heads", cwd=Path(repository)) == heads
+    tree = text("ls-tree", "-r", "--name-only", "svd@v1.0.0", cwd=Path(repository)).splitlines()
+    assert {"dvc.lock", "source.yaml", "metrics/svd.json", "models/svd/manifest.json", "functions/train/core.py"} <= {
+        *tree
+    }
+    endpoint = f"endpointurl={first.environment['S3_ENDPOINT']}"
+    wanted = ("artifacts", "get", repository, "svd", "--rev", "v1.0.0", "--out", "factors.npz")
+    tools.run("dvc", *wanted, "--remote-config", endpoint, cwd=tmp_path, environment=first.environment)
+    story = Manifest.model_validate_json((first.folder / "models/svd/manifest.json").read_text())
+    assert sha256(tmp_path / "factors.npz") == story.files["factors.npz"].sha256
+
+
+def test_other_parameters_are_a_minor_version_of_that_model_alone(
+    first: Checkout, marquee: Marquee, repository: str, tmp_path: Path
+) -> None:
+    """What changed decides, and code that is not committed is not registered."""
+    first.register(repository)
+    second = Checkout(first.folder, tmp_path / "second", marquee)
+    second.dvc("pull")
+    params = second.folder / "params.yaml"
+    params.write_text(params.read_text().replace("n_epochs: 20", "n_epochs: 2"))
+    with pytest.raises(BadInput, match=r"params\.yaml"):
+        second.register(repository)
+    second.commit("fewer passes")
+    with pytest.raises(BadInput, match="make retrain"):
+        second.register(repository)
+    second.dvc("repro")
+    assert second.register(repository) == ["svd@v1.1.0"]
+    put_into_stage(repository, "v1.0.0", first)
+    refused = gate(second, repository)
+    assert (refused.returncode, "svd: refused" in refused.stderr, "worse than" in refused.stderr) == (1, True, True)
+    assert gate(first, repository).returncode == 0
+    assert live("svd", repository, first.environment) is not None
+    assert live("svdpp", repository, first.environment) is None
+
+
+def test_a_gate_that_cannot_have_the_live_model_accepts_nothing(first: Checkout, repository: str) -> None:
+    """A store that is away is no reason to let a model through: exit code 2."""
+    first.register(repository)
+    put_into_stage(repository, "v1.0.0", first)
+    nowhere = {**first.environment, "S3_ENDPOINT": "http://127.0.0.1:1"}
+    with pytest.raises(NotReady):
+        live("svd", repository, nowhere)
+
+
+def gate(checkout: Checkout, repository: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.stages", "gate"]
+    told = {**checkout.environment, "PROVENANCE_REPOSITORY": repository}
+    return subprocess.run(command, cwd=checkout.folder, env=told, capture_output=True, text=True)
+
+
+def put_into_stage(repository: str, version: str, checkout: Checkout) -> None:
+    with beside(checkout.folder, repository) as registry:
+        found = Version.parse(version)
+        assert found
+        registry.assign("svd", found, "by hand")
+        registry.publish(repository, None)
+
+
+@pytest.mark.parametrize("place", ["registrar.committed", "registrar.tagged", "registrar.pushed"])
+def test_a_registrar_killed_anywhere_registers_all_or_nothing(marquee: Marquee, tmp_path: Path, place: str) -> None:
+    """The real command, on the real store: what a dead one left is completed by the next, and DVC finds the model."""
+    name = f"registrar-{place.partition('.')[2]}"
+    told = {**os.environ, **marquee.environment, "BUCKET": name, "PYTHONPATH": str(ROOT)}
+    create_bucket(told)
+    objects = bootstrap.build("test", told, writes=False).objects
+    train(objects, "aa", 1)
+    train(objects, "bb", 2)
+    go_live(objects, "bb")
+    git("init", "--quiet", "--bare", str(tmp_path / "bare.git"), cwd=tmp_path)
+    repository = str(tmp_path / "bare.git")
+    command = [sys.executable, "-m", "infra.provenance", "registrar", "--repository", repository]
+    (marquee.failpoints / place).touch()
+    assert subprocess.run(command, cwd=ROOT, env=told, capture_output=True).returncode == -signal.SIGKILL
+    tags = text("tag", cwd=tmp_path / "bare.git").split()
+    assert tags == (["svd#prod#1", "svd@v1.0.0", "svd@v1.0.1"] if place == "registrar.pushed" else [])
+    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert text("tag", cwd=tmp_path / "bare.git").split() == ["svd#prod#1", "svd@v1.0.0", "svd@v1.0.1"]
+    tools.run(
+        "dvc", "artifacts", "get", repository, "svd", "--stage", "prod", "-o", "model", cwd=tmp_path, environment=told
+    )
+    assert (tmp_path / "model").read_bytes() == b"bb"
