@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -27,7 +26,7 @@ Repository = Annotated[
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def dvc(context: typer.Context) -> None:
-    """Run DVC in this checkout, with the project's Python for its stages. Example: python -m infra.provenance dvc dag"""
+    """Run DVC in this checkout, with the project's Python for its stages."""
     command = [str(tools.installed() / "dvc"), *context.args]
     raise typer.Exit(subprocess.run(command, env=tools.told(os.environ)).returncode)
 

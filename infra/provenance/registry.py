@@ -1,12 +1,13 @@
 """A clone of a git repository in which models are registered: tags `svd@v1.2.0` name them, `svd#prod#3` who is live.
 
-A tag stands at a commit that holds the model's manifest at `models/<algorithm>/manifest.json`. Tags are made by GTO, and
-never moved: the stage is that of its tag with the highest number. Nothing is seen by others before `publish`.
+A tag stands at a commit that holds the model's manifest at `models/<algorithm>/manifest.json`. Tags are made by GTO,
+and never moved: the stage is that of its tag with the highest number. Nothing is seen by others before `publish`.
 """
 
 import os
 import re
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,11 +21,12 @@ from infra.provenance import tools
 from infra.provenance.git import git, identity, push, text
 from infra.provenance.versions import FIRST, Version, changed
 from shared.artifacts import MANIFEST, Manifest
-from shared.errors import Corrupt
+from shared.errors import Corrupt, NotReady
 from shared.events import Algorithm
 
 STAGE: Final = "prod"
 _CHANGE: Final = re.compile(r"change (\d+)\b")
+_CLOCKS_DIFFER: Final = 60
 _TAGS: Final = "--format=%(refname:strip=2)%09%(objectname)%09%(*objectname)%09%(contents:subject)"
 
 
@@ -108,10 +110,20 @@ class Registry:
         self.tags.append(f"{algorithm}@{version}")
 
     def assign(self, algorithm: Algorithm, version: Version, message: str) -> None:
-        """Put a version into the stage, whichever was there."""
+        """Put a version into the stage, whichever was there. Raises: NotReady if this clock is behind another's."""
+        self._wait_until_later(algorithm)
         before = set(text("tag", "--list", f"{algorithm}#*", cwd=self.folder).splitlines())
         self._gto("assign", algorithm, "--version", str(version), "--stage", STAGE, "--message", message, "--force")
         self.tags += set(text("tag", "--list", f"{algorithm}#*", cwd=self.folder).splitlines()) - before
+
+    def _wait_until_later(self, algorithm: Algorithm) -> None:
+        """Return once a tag made now has a later second than the last one of the stage, as GTO goes by."""
+        newest = ("--sort=-taggerdate", "--count=1", "--format=%(taggerdate:unix)")
+        last = text("for-each-ref", *newest, f"refs/tags/{algorithm}#{STAGE}#*", cwd=self.folder)
+        seconds = int(last or 0) + 1 - time.time()
+        if seconds > _CLOCKS_DIFFER:
+            raise NotReady(f"this clock is {seconds:.0f} s behind the one by which the last tag of {STAGE} was made")
+        time.sleep(max(seconds, 0))
 
     def publish(self, to: str, branch: str | None) -> None:
         """Push the tags, with what they stand at, and the branch, all or nothing. Raises: Conflict."""
@@ -148,7 +160,7 @@ def _latest(stages: Mapping[int, tuple[str, str]], versions: Mapping[Version, st
 
 @contextmanager
 def cloned(source: str, branch: str) -> Iterator[Registry]:
-    """Clone a repository for the length of a block, at a branch; one that is not there begins empty. Raises: NotReady."""
+    """Clone a repository for the length of a block, at a branch; one that is new begins empty. Raises: NotReady."""
     with tempfile.TemporaryDirectory(prefix="marquee-registry-") as name:
         folder = Path(name) / "clone"
         git("clone", "--quiet", "--no-checkout", source, str(folder), cwd=Path(name))

@@ -5,13 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cli.stages.gate import live
-from infra.local.machine import ROOT
+from infra.local.machine import ROOT, Machine
 from infra.local.provision import create_bucket
+from infra.local.stack import Stack, running
 from infra.provenance import release, tools
 from infra.provenance.git import git, text
 from infra.provenance.registry import beside
@@ -19,7 +21,6 @@ from infra.provenance.versions import Version
 from shared import bootstrap
 from shared.artifacts import Manifest
 from shared.errors import BadInput, NotReady
-from tests.integration.conftest import Marquee
 from tests.integration.test_registrar import go_live, train
 
 pytestmark = pytest.mark.slow
@@ -28,11 +29,11 @@ pytestmark = pytest.mark.slow
 class Checkout:
     """A clone of this repository, with the store of a machine as its remote."""
 
-    def __init__(self, source: Path, folder: Path, marquee: Marquee) -> None:
+    def __init__(self, source: Path, folder: Path, store: dict[str, str]) -> None:
         git("clone", "--quiet", str(source), str(folder), cwd=ROOT)
         self.folder = folder
-        self.environment = {**os.environ, **marquee.environment, "PYTHONPATH": str(folder), "HOME": str(folder.parent)}
-        self.dvc("remote", "modify", "--local", "bucket", "endpointurl", marquee.environment["S3_ENDPOINT"])
+        self.environment = {**os.environ, **store, "PYTHONPATH": str(folder)}
+        self.dvc("remote", "modify", "--local", "bucket", "endpointurl", store["S3_ENDPOINT"])
 
     def dvc(self, *arguments: str) -> str:
         return tools.run("dvc", *arguments, cwd=self.folder, environment=self.environment)
@@ -63,9 +64,16 @@ def sha256(path: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def first(marquee: Marquee, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The S3 store of a machine, alone; where it is and its keys."""
+    with running(Stack(Machine(tmp_path_factory.mktemp("store"), 24_000)), ["s3"]) as stack:
+        yield stack.environment
+
+
+@pytest.fixture(scope="module")
+def first(store: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout whose stages ran, and whose results are in the store."""
-    checkout = Checkout(ROOT, tmp_path_factory.mktemp("dvc") / "first", marquee)
+    checkout = Checkout(ROOT, tmp_path_factory.mktemp("dvc") / "first", store)
     checkout.dvc("repro", "--force")
     checkout.dvc("push")
     checkout.commit("what was made")
@@ -84,9 +92,9 @@ def test_the_lock_of_this_repository_is_what_is_made_anew(first: Checkout) -> No
     assert first.lock == (ROOT / "dvc.lock").read_text()
 
 
-def test_another_checkout_gets_and_makes_the_same(first: Checkout, marquee: Marquee, tmp_path: Path) -> None:
+def test_another_checkout_gets_and_makes_the_same(first: Checkout, store: dict[str, str], tmp_path: Path) -> None:
     """Pulled: every file, by its bytes, and nothing to do for `repro`. Made anew: the same hashes."""
-    second = Checkout(first.folder, tmp_path / "second", marquee)
+    second = Checkout(first.folder, tmp_path / "second", store)
     assert not (second.folder / "models/svd/factors.npz").exists()
     second.dvc("pull")
     assert second.files() == first.files()
@@ -96,9 +104,9 @@ def test_another_checkout_gets_and_makes_the_same(first: Checkout, marquee: Marq
     assert text("status", "--porcelain", cwd=second.folder) == ""
 
 
-def test_no_secret_is_in_the_checkout(first: Checkout, marquee: Marquee) -> None:
+def test_no_secret_is_in_the_checkout(first: Checkout, store: dict[str, str]) -> None:
     """Keys of the store are in the environment alone, and where it is stands in a file that git does not see."""
-    secret, endpoint = marquee.environment["AWS_SECRET_ACCESS_KEY"], marquee.environment["S3_ENDPOINT"]
+    secret, endpoint = store["AWS_SECRET_ACCESS_KEY"], store["S3_ENDPOINT"]
     configured = "".join(path.read_text() for path in (first.folder / ".dvc").glob("config*"))
     assert secret not in configured
     assert endpoint in configured
@@ -107,7 +115,7 @@ def test_no_secret_is_in_the_checkout(first: Checkout, marquee: Marquee) -> None
 
 
 def test_models_are_registered_with_all_that_made_them(first: Checkout, repository: str, tmp_path: Path) -> None:
-    """A tag leads to code, lock, metrics and manifest, and by DVC to the model; no branch moves; then nothing is new."""
+    """A tag leads to code, lock, metrics and manifest, and by DVC to the model; no branch moves; it is done once."""
     heads = text("for-each-ref", "refs/heads", cwd=Path(repository))
     assert first.register(repository) == ["svd@v1.0.0", "svdpp@v1.0.0"]
     assert first.register(repository) == []
@@ -124,11 +132,11 @@ def test_models_are_registered_with_all_that_made_them(first: Checkout, reposito
 
 
 def test_other_parameters_are_a_minor_version_of_that_model_alone(
-    first: Checkout, marquee: Marquee, repository: str, tmp_path: Path
+    first: Checkout, store: dict[str, str], repository: str, tmp_path: Path
 ) -> None:
     """What changed decides, and code that is not committed is not registered."""
     first.register(repository)
-    second = Checkout(first.folder, tmp_path / "second", marquee)
+    second = Checkout(first.folder, tmp_path / "second", store)
     second.dvc("pull")
     params = second.folder / "params.yaml"
     params.write_text(params.read_text().replace("n_epochs: 20", "n_epochs: 2"))
@@ -171,10 +179,12 @@ def put_into_stage(repository: str, version: str, checkout: Checkout) -> None:
 
 
 @pytest.mark.parametrize("place", ["registrar.committed", "registrar.tagged", "registrar.pushed"])
-def test_a_registrar_killed_anywhere_registers_all_or_nothing(marquee: Marquee, tmp_path: Path, place: str) -> None:
+def test_a_registrar_killed_anywhere_registers_all_or_nothing(
+    store: dict[str, str], tmp_path: Path, place: str
+) -> None:
     """The real command, on the real store: what a dead one left is completed by the next, and DVC finds the model."""
     name = f"registrar-{place.partition('.')[2]}"
-    told = {**os.environ, **marquee.environment, "BUCKET": name, "PYTHONPATH": str(ROOT)}
+    told = {**os.environ, **store, "BUCKET": name, "MARQUEE_FAILPOINTS": str(tmp_path)}
     create_bucket(told)
     objects = bootstrap.build("test", told, writes=False).objects
     train(objects, "aa", 1)
@@ -183,7 +193,7 @@ def test_a_registrar_killed_anywhere_registers_all_or_nothing(marquee: Marquee, 
     git("init", "--quiet", "--bare", str(tmp_path / "bare.git"), cwd=tmp_path)
     repository = str(tmp_path / "bare.git")
     command = [sys.executable, "-m", "infra.provenance", "registrar", "--repository", repository]
-    (marquee.failpoints / place).touch()
+    (tmp_path / place).touch()
     assert subprocess.run(command, cwd=ROOT, env=told, capture_output=True).returncode == -signal.SIGKILL
     tags = text("tag", cwd=tmp_path / "bare.git").split()
     assert tags == (["svd#prod#1", "svd@v1.0.0", "svd@v1.0.1"] if place == "registrar.pushed" else [])

@@ -121,7 +121,7 @@ def test_ratings_of_another_bucket_are_not_taken_for_these(deps, tmp_path):
 def test_the_gate_compares_on_the_same_ratings(csv, params, tmp_path):
     """A model equals itself, is worse than a better one, unless by no more than the margin, and says by how much."""
     made(csv, tmp_path / "good", params)
-    quick = Parameters(n_factors=4, n_epochs=4, lr=0.02, reg=0.02)
+    quick = Parameters(n_factors=4, n_epochs=60, lr=0.02, reg=0.02)
     params.write_text(yaml.safe_dump({algorithm: quick.as_dict() for algorithm in ALGORITHMS}))
     made(csv, tmp_path / "poor", params)
     good, poor, matrix = tmp_path / "good/svd", tmp_path / "poor/svd", tmp_path / "good/matrix"
