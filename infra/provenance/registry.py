@@ -78,10 +78,10 @@ class Registry:
         stages: dict[int, tuple[str, str]] = {}
         for line in text("for-each-ref", _TAGS, "refs/tags", cwd=self.folder).splitlines():
             name, thing, commit, subject = line.split("\t", 3)
-            if version := Version.parse(name.removeprefix(f"{algorithm}@")):
+            of_version, of_stage = f"{algorithm}@", f"{algorithm}#{STAGE}#"
+            if name.startswith(of_version) and (version := Version.parse(name.removeprefix(of_version))):
                 versions[version] = commit or thing
-            number = name.removeprefix(f"{algorithm}#{STAGE}#")
-            if number != name and number.isdecimal():
+            elif name.startswith(of_stage) and (number := name.removeprefix(of_stage)).isdecimal():
                 stages[int(number)] = (commit or thing, subject)
         return Known(self._manifests(algorithm, versions), _latest(stages, versions))
 

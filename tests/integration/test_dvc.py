@@ -16,6 +16,7 @@ from infra.local.provision import create_bucket
 from infra.local.stack import Stack, running
 from infra.provenance import release, tools
 from infra.provenance.git import git, text
+from infra.provenance.registrar import BRANCH
 from infra.provenance.registry import beside
 from infra.provenance.versions import Version
 from shared import bootstrap
@@ -40,7 +41,7 @@ class Checkout:
 
     def commit(self, message: str) -> None:
         git("add", "--all", cwd=self.folder)
-        git("commit", "--quiet", "-m", message, cwd=self.folder)
+        git("commit", "--quiet", "--allow-empty", "-m", message, cwd=self.folder)
 
     def register(self, repository: str) -> list[str]:
         return sorted(release.register(self.folder, repository, self.environment))
@@ -190,7 +191,7 @@ def test_a_registrar_killed_anywhere_registers_all_or_nothing(
     train(objects, "aa", 1)
     train(objects, "bb", 2)
     go_live(objects, "bb")
-    git("init", "--quiet", "--bare", str(tmp_path / "bare.git"), cwd=tmp_path)
+    git("init", "--quiet", "--bare", "--initial-branch", BRANCH, str(tmp_path / "bare.git"), cwd=tmp_path)
     repository = str(tmp_path / "bare.git")
     command = [sys.executable, "-m", "infra.provenance", "registrar", "--repository", repository]
     (tmp_path / place).touch()
