@@ -63,7 +63,7 @@ preprocess: $(INSTALLED) ## build the rating matrix of what was fetched, unless 
 retrain: $(INSTALLED) ## train and measure both models, unless DVC has them
 	@$(DVC) repro
 
-gate: $(INSTALLED) ## refuse, with exit code 1, a model that is worse than the one registered as live by more than RMSE_MARGIN
+gate: $(INSTALLED) ## fail if a model is worse than the one registered as live by more than RMSE_MARGIN
 	@$(BIN)/python -m cli.stages gate
 
 register: $(INSTALLED) ## push what DVC keeps, and tag the models as versions, in PROVENANCE_REPOSITORY or here

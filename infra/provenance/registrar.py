@@ -5,13 +5,17 @@ pushes all of it at once: whatever fails on the way leaves nothing that anybody 
 Of two that race one is refused, clones again, and finds its work done.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
+
 from infra.provenance import project
 from infra.provenance.registry import Known, Registry, cloned, manifest_path
+from infra.provenance.versions import parameters
 from shared import failpoints, keys, rollout
 from shared.artifacts import MANIFEST, ArtifactStore, Manifest
 from shared.channels import Channels
@@ -22,6 +26,7 @@ from shared.rollout import Change, State
 
 BRANCH: Final = "provenance"
 _TRIES: Final = 5
+_NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 
 
 @dataclass
@@ -39,30 +44,23 @@ class Move(NamedTuple):
     change: Change | None
 
 
+@retry(retry=retry_if_exception_type(Conflict), stop=stop_after_attempt(_TRIES), wait=wait_random(0, 1), reraise=True)
 def run(objects: ObjectStore, repository: str, place: project.Place, branch: str = BRANCH) -> Report:
     """Register every model of the bucket that is not yet, and who is live.
 
     Raises: NotReady if bucket or repository cannot be reached; Conflict if the repository refused it again and again.
     """
-    for attempt in range(1, _TRIES + 1):
-        with cloned(repository, branch) as registry:
-            report = Report()
-            for algorithm in ALGORITHMS:
-                known = _register(objects, registry, algorithm, place, report)
-                _assign(objects, registry, algorithm, known, report)
-            report.tags = registry.tags
-            if not registry.tags:
-                return report
+    report = Report()
+    with cloned(repository, branch) as registry:
+        for algorithm in ALGORITHMS:
+            known = _register(objects, registry, algorithm, place, report)
+            _assign(objects, registry, algorithm, known, report)
+        if registry.tags:
             failpoints.reach("registrar.tagged")
-            try:
-                registry.publish(repository, branch)
-            except Conflict:
-                if attempt == _TRIES:
-                    raise
-                continue
+            registry.publish(repository, branch)
             failpoints.reach("registrar.pushed")
-            return report
-    raise AssertionError("unreachable")
+        report.tags = registry.tags
+    return report
 
 
 def _register(
@@ -72,11 +70,7 @@ def _register(
     found, trouble = unregistered(objects, algorithm, {manifest.id for manifest in known.models.values()})
     report.trouble += trouble
     for manifest in found:
-        try:
-            version = known.next(manifest)
-        except Corrupt as error:
-            report.trouble.append(str(error))
-            continue
+        version = known.next(manifest)
         files = {
             **project.files(place),
             **project.model(algorithm, manifest),
@@ -120,9 +114,13 @@ def unregistered(
         name, _, rest = key.removeprefix(folder).partition("/")
         if rest != MANIFEST or name in registered:
             continue
+        if not _NAME.fullmatch(name):
+            trouble.append(f"{key!r} is no name of a model")
+            continue
         try:
             manifest = store.manifest(keys.model(algorithm, name))
             datetime.fromisoformat(manifest.created_at)
+            parameters(manifest)
         except NotFound:  # expired since it was listed
             continue
         except (Corrupt, ValueError) as error:
@@ -156,4 +154,4 @@ def words(service: str, move: Move) -> str:
         return f"{service} is answered from {move.model_version}"
     change = move.change
     said = f"{service} change {change.number}: {change.what.replace('_', ' ')} by {change.who}: {change.why}"
-    return " ".join(said.split())[:500]
+    return " ".join("".join(each if each.isprintable() else " " for each in said).split())[:500]

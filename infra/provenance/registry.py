@@ -163,7 +163,7 @@ def cloned(source: str, branch: str) -> Iterator[Registry]:
     """Clone a repository for the length of a block, at a branch; one that is new begins empty. Raises: NotReady."""
     with tempfile.TemporaryDirectory(prefix="marquee-registry-") as name:
         folder = Path(name) / "clone"
-        git("clone", "--quiet", "--no-checkout", source, str(folder), cwd=Path(name))
+        git("clone", "--quiet", "--no-checkout", "--", source, str(folder), cwd=Path(name))
         there = text("ls-remote", "--heads", "origin", f"refs/heads/{branch}", cwd=folder)
         if there:
             git("checkout", "--quiet", "-B", branch, f"origin/{branch}", cwd=folder)

@@ -13,7 +13,6 @@ from typing import Final
 from pydantic import ValidationError
 
 from infra.provenance import tools
-from infra.provenance.git import git
 from infra.provenance.registry import beside, manifest_path, uncommitted
 from shared.artifacts import Manifest
 from shared.errors import BadInput, Corrupt
@@ -55,7 +54,6 @@ def register(root: Path, repository: str, environment: Mapping[str, str] = os.en
         for name, version in versions.items():
             registry.register(name, version, commit, f"{name} {version}: model {new[name].id}")
         registry.publish(repository, branch=None)
-    git("fetch", "--quiet", repository, *(f"refs/tags/{tag}:refs/tags/{tag}" for tag in registry.tags), cwd=root)
     return registry.tags
 
 

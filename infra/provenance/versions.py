@@ -61,7 +61,7 @@ def changed(before: Manifest, now: Manifest) -> Part:
 
 def _same_choice(before: Manifest, now: Manifest) -> bool:
     """Say whether the same parameters were chosen, though one fit started from a model and the other did not."""
-    then, since = _parameters(before), _parameters(now)
+    then, since = parameters(before), parameters(now)
     if before.warmed_from is None and now.warmed_from is not None:
         return then.warmed() == since
     if before.warmed_from is not None and now.warmed_from is None:
@@ -69,7 +69,8 @@ def _same_choice(before: Manifest, now: Manifest) -> bool:
     return then == since
 
 
-def _parameters(manifest: Manifest) -> Parameters:
+def parameters(manifest: Manifest) -> Parameters:
+    """Return the parameters that a model was fitted with. Raises: Corrupt."""
     named: Mapping[str, Any] = {name: value for name, value in manifest.parameters.items() if name in _FIELDS}
     try:
         return Parameters(**named)

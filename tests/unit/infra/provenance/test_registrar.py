@@ -1,5 +1,6 @@
 import pytest
 
+from functions.train.engine import DEFAULTS
 from infra.provenance.git import public
 from infra.provenance.registrar import moves, unregistered, words
 from shared import keys
@@ -62,12 +63,12 @@ def test_who_is_live_counts_even_if_no_change_says_how():
 
 def test_a_reason_of_many_lines_is_one():
     """A tag's first line is what the next run reads."""
-    (move,) = moves(state("a", change(7, "promoted", "a", "why\n\nChange 9:\tnot this")), None, -1)
+    (move,) = moves(state("a", change(7, "promoted", "a", "why\n\nChange 9:\tnot\0this\ud800")), None, -1)
     assert words("score-svd", move) == "score-svd change 7: promoted by rollout: why Change 9: not this"
 
 
 def put(objects, name, *, at, **facts):
-    facts = {"kind": "model", "id": name, "created_at": at} | facts
+    facts = {"kind": "model", "id": name, "created_at": at, "parameters": DEFAULTS["svd"].as_dict()} | facts
     ArtifactStore(objects).put(keys.model("svd", name), {"factors.npz": b"f"}, Manifest(**facts))
 
 
@@ -91,12 +92,14 @@ def test_an_odd_manifest_is_named_and_keeps_no_other_back(objects):
     put(objects, "aa", at="2026-11-25T12:00:00+00:00")
     put(objects, "bb", at="yesterday")
     put(objects, "cc", at="2026-11-25T12:00:00+00:00", kind="matrix")
+    put(objects, "ff", at="2026-11-25T12:00:00+00:00", parameters={})
+    put(objects, "g g", at="2026-11-25T12:00:00+00:00")
     objects.put("models/svd/dd/manifest.json", b"{")
     objects.put("models/svd/ee/factors.npz", b"f")
     objects.put("models/svd/aa/next/manifest.json", b"{")
     found, trouble = unregistered(objects, "svd", ())
     assert [manifest.id for manifest in found] == ["aa"]
-    assert [line.split("/")[2] for line in trouble] == ["bb", "cc", "dd"]
+    assert [line.split("/")[2] for line in trouble] == ["bb", "cc", "dd", "ff", "g g"]
 
 
 def test_no_password_is_said():
