@@ -28,12 +28,20 @@ pytestmark = pytest.mark.slow
 
 
 class Checkout:
-    """A clone of this repository, with the store of a machine as its remote."""
+    """A clone of this repository, with the store of a machine as its remote.
 
-    def __init__(self, source: Path, folder: Path, store: dict[str, str]) -> None:
+    Its stages run the code of this checkout, the same and compiled already, or `by_its_own`.
+    """
+
+    def __init__(self, source: Path, folder: Path, store: dict[str, str], *, by_its_own: bool = False) -> None:
         git("clone", "--quiet", str(source), str(folder), cwd=ROOT)
         self.folder = folder
-        self.environment = {**os.environ, **store, "PYTHONPATH": str(folder)}
+        self.environment = {
+            **os.environ,
+            **store,
+            "PYTHONPATH": str(folder if by_its_own else ROOT),
+            "PYTHONSAFEPATH": "1",
+        }
         self.dvc("remote", "modify", "--local", "bucket", "endpointurl", store["S3_ENDPOINT"])
 
     def dvc(self, *arguments: str) -> str:
@@ -95,7 +103,7 @@ def test_the_lock_of_this_repository_is_what_is_made_anew(first: Checkout) -> No
 
 def test_another_checkout_gets_and_makes_the_same(first: Checkout, store: dict[str, str], tmp_path: Path) -> None:
     """Pulled: every file, by its bytes, and nothing to do for `repro`. Made anew: the same hashes."""
-    second = Checkout(first.folder, tmp_path / "second", store)
+    second = Checkout(first.folder, tmp_path / "second", store, by_its_own=True)
     assert not (second.folder / "models/svd/factors.npz").exists()
     second.dvc("pull")
     assert second.files() == first.files()
