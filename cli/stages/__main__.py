@@ -1,5 +1,6 @@
 """The stages of dvc.yaml, one command each: `python -m cli.stages fetch`; and the gate after them."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,7 +10,7 @@ import typer
 from cli.stages import data, models
 from cli.stages.gate import gate as judge
 from cli.stages.gate import live
-from infra.local.machine import ROOT
+from infra.local.machine import ROOT, Machine
 from infra.provenance.git import public
 from shared.errors import MarqueeError
 from shared.events import ALGORITHMS, Algorithm
@@ -77,9 +78,9 @@ def gate(
 
     Exit code 0: it may. 1: it is worse by more than the margin, or than predicting the mean. 2: nobody could say.
     """
-    refused = False
+    refused, told = False, Machine.from_env().environment | dict(os.environ)
     for algorithm in ALGORITHMS:
-        word = judge(MODELS / algorithm, MATRIX, live(algorithm, repository), margin)
+        word = judge(MODELS / algorithm, MATRIX, live(algorithm, repository, told), margin)
         refused |= not word.accepted
         typer.echo(f"{algorithm}: {'accepted' if word.accepted else 'refused'}: {word.reason}", err=not word.accepted)
     raise typer.Exit(1 if refused else 0)

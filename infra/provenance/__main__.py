@@ -11,7 +11,7 @@ from infra.local.machine import ROOT, Machine
 from infra.provenance import registrar, release, tools
 from infra.provenance.git import public
 from infra.provenance.project import Place
-from shared import bootstrap
+from shared import bootstrap, keys
 from shared.errors import MarqueeError
 
 _THIS: Final = str(ROOT)
@@ -28,21 +28,24 @@ Repository = Annotated[
 def dvc(context: typer.Context) -> None:
     """Run DVC in this checkout, with the project's Python for its stages."""
     command = [str(tools.installed() / "dvc"), *context.args]
-    raise typer.Exit(subprocess.run(command, env=tools.told(os.environ)).returncode)
+    raise typer.Exit(subprocess.run(command, env=tools.told(_environment())).returncode)
 
 
 @app.command()
 def remote() -> None:
-    """Tell DVC where S3 is: S3_ENDPOINT, or the store of this machine; it stands in .dvc/config.local alone."""
-    endpoint = _environment()["S3_ENDPOINT"]
-    tools.run("dvc", "remote", "modify", "--local", "bucket", "endpointurl", endpoint, cwd=ROOT)
-    typer.echo(f"DVC pushes to and pulls from {endpoint}; the keys are those of the environment")
+    """Tell DVC where its remote is, by BUCKET and S3_ENDPOINT, or on this machine; .dvc/config.local alone has it."""
+    environment = _environment()
+    told = {"url": f"s3://{environment['BUCKET']}/{keys.DVC}", "endpointurl": environment["S3_ENDPOINT"]}
+    for name, value in told.items():
+        tools.run("dvc", "remote", "modify", "--local", "bucket", name, value.rstrip("/"), cwd=ROOT)
+    typer.echo(f"DVC keeps things at {told['url']} of {told['endpointurl']}; the keys are those of the environment")
 
 
 @app.command()
 def register(repository: Repository = _THIS) -> None:
     """Register the models that `make retrain` made here, with the code, the data and the metrics, by tags."""
-    tags = release.register(ROOT, repository)
+    remote()
+    tags = release.register(ROOT, repository, _environment())
     typer.echo(f"registered {', '.join(tags)} in {public(repository)}" if tags else "registered already")
 
 
