@@ -21,6 +21,7 @@ from shared.artifacts import MANIFEST, ArtifactStore, Manifest
 from shared.channels import Channels
 from shared.errors import Conflict, Corrupt, NotFound
 from shared.events import ALGORITHMS, Algorithm
+from shared.model import FACTORS
 from shared.ports import ObjectStore
 from shared.rollout import Change, State
 
@@ -38,7 +39,7 @@ class Report:
 
 
 class Move(NamedTuple):
-    """A model went live, by a change of its service if it is known by which."""
+    """A model went live, by a change of its service, or was so at that change; None if the service tells of none."""
 
     model_version: str
     change: Change | None
@@ -126,11 +127,11 @@ def unregistered(
         except (Corrupt, ValueError) as error:
             trouble.append(f"{key}: {error}")
             continue
-        if (manifest.kind, manifest.id) == ("model", name):
+        if (manifest.kind, manifest.id) == ("model", name) and FACTORS in manifest.files:
             found.append(manifest)
         else:
-            trouble.append(f"{key} is the manifest of {manifest.kind} {manifest.id}")
-    return sorted(found, key=lambda each: (datetime.fromisoformat(each.created_at), each.id)), trouble
+            trouble.append(f"{key} is the manifest of {manifest.kind} {manifest.id}, with {sorted(manifest.files)}")
+    return sorted(found, key=lambda each: (datetime.fromisoformat(each.created_at).timestamp(), each.id)), trouble
 
 
 def moves(state: State, live: str | None, known: int) -> Sequence[Move]:
@@ -143,7 +144,8 @@ def moves(state: State, live: str | None, known: int) -> Sequence[Move]:
     now = state.model_version
     if now and now != (found[-1].model_version if found else live):
         back = [each for each in state.log if each.what == "rolled_back" and each.number > known]
-        found.append(Move(now, back[-1] if back else None))
+        last = [*state.log[-1:], *back][-1:]  # a channel made anew has lower numbers than those that are known
+        found.append(Move(now, last[0] if last else None))
     before = [live, *(each.model_version for each in found)]
     return [each for each, last in zip(found, before, strict=False) if each.model_version != last]
 

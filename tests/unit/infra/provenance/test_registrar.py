@@ -59,6 +59,10 @@ def test_who_is_live_counts_even_if_no_change_says_how():
     """The log keeps only the last changes, and a channel may be made anew."""
     assert seen(state("z"), "a", 99) == ["z"]
     assert seen(state(None), None, -1) == []
+    anew = state("b", change(1, "promoted", "a"), change(2, "promoted", "b"))
+    (move,) = moves(anew, "z", 99)
+    assert move.change
+    assert seen(anew, move.model_version, move.change.number) == []
 
 
 def test_a_reason_of_many_lines_is_one():
