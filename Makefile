@@ -4,9 +4,10 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+DVC := $(BIN)/python -m infra.provenance dvc
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images test unit integration long lint format bench lock clean
+.PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images fetch preprocess retrain gate register test unit integration long lint format bench lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,22 @@ cluster-down: $(INSTALLED) ## stop what `make cluster` started, and leave the ma
 cluster-test: images ## all of Marquee on a real Kubernetes with Knative: the acts of tests/cluster; 25 minutes once, then 10
 	@$(BIN)/python -m pytest -m cluster $(ARGS)
 
+fetch: $(INSTALLED) ## choose the ratings, the lake of BUCKET as it is now or else the sample, and let DVC keep them
+	@$(BIN)/python -m cli.stages pin
+	@$(DVC) repro fetch
+
+preprocess: $(INSTALLED) ## build the rating matrix of what was fetched, unless DVC has it
+	@$(DVC) repro build_matrix
+
+retrain: $(INSTALLED) ## train and measure both models, unless DVC has them
+	@$(DVC) repro
+
+gate: $(INSTALLED) ## fail if a model is worse than the one registered as live by more than RMSE_MARGIN
+	@$(BIN)/python -m cli.stages gate
+
+register: $(INSTALLED) ## push what DVC keeps, and tag the models as versions, in PROVENANCE_REPOSITORY or here
+	@$(BIN)/python -m infra.provenance register
+
 test: $(INSTALLED) ## all tests but the long ones and the cluster's, with coverage of functions/ and shared/
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 -m "not long and not cluster" $(ARGS)
 
@@ -82,6 +99,8 @@ lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with ha
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --no-strip-extras --generate-hashes --no-emit-index-url --quiet \
 		--python-version 3.11 --custom-compile-command "make lock" --output-file requirements.txt
 	@$(BIN)/python -m infra.images lock
+	@$(BIN)/uv pip compile --group provenance --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --quiet \
+		--python-version 3.11 --custom-compile-command "make lock" --output-file infra/provenance/requirements.txt
 
 clean: ## remove what was installed and generated, the data of `make up` too
 	@if [ -x $(BIN)/marquee ]; then $(BIN)/marquee down; fi

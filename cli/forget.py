@@ -91,6 +91,7 @@ class Eraser:
         self._take_turn()
         found = self._all("landing", self._landed, objects.keys(keys.LANDING))
         found += self._all("refused objects", self._useless, objects.keys(keys.REFUSED))
+        found += self._all("copies of DVC", partial(self._useless, what="copies that DVC kept"), objects.keys(keys.DVC))
         failpoints.reach("forget.landing")
         _persistently(self.deps.lake.fence)
         lake = objects.keys(f"{keys.LAKE}/")
@@ -189,7 +190,7 @@ class Eraser:
         except (Corrupt, NotFound):  # damaged, or never finished
             return self._all("", self._useless, self.deps.objects.keys(f"{prefix}/"))
 
-    def _useless(self, key: str) -> Counts:
+    def _useless(self, key: str, what: str = "unreadable or unfinished objects") -> Counts:
         """Delete an object that nobody can use if the user is in it, or if that cannot be said."""
         try:
             if not self._mentions(key):
@@ -197,7 +198,7 @@ class Eraser:
         except Corrupt:
             pass
         self.deps.objects.delete([key])
-        return Counter(["unreadable or unfinished objects"])
+        return Counter([what])
 
     def _all(self, what: str, erase: Callable[[str], Counts], names: Sequence[str]) -> Counts:
         def step(name: str) -> Counts:

@@ -59,6 +59,7 @@ def train(
         python=platform.python_version(),
         libraries=libraries(),
         parameters=order.as_dict(),
+        revision=training.REVISION,
         metrics={"fit_seconds": round(seconds, 4), "n_ratings": split.train.n_ratings},
     )
     try:

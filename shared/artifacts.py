@@ -31,7 +31,8 @@ class Manifest(BaseModel):
     """The story of an artifact: what made it, from what, and the checksum of every file.
 
     `lake_version` was the lake's newest at `lake_read_at`, or came after it; times are ISO 8601.
-    `erased` counts the users who were taken out of it since, because they asked to be forgotten.
+    `erased` counts the users who were taken out of it since, because they asked to be forgotten. `revision` is that of
+    the code which fitted a model; it is raised when the same ratings would give another.
     """
 
     model_config = ConfigDict(frozen=True, strict=True)
@@ -46,6 +47,7 @@ class Manifest(BaseModel):
     python: str = "unknown"
     libraries: dict[str, str] = {}
     parameters: dict[str, Any] = {}
+    revision: int | None = None
     lake_version: int | None = None
     lake_read_at: str | None = None
     offsets: dict[str, list[int]] = {}

@@ -15,6 +15,7 @@ EXPIRY_CHANNEL = "expire"
 ERASURE_CHANNEL = "forget"
 ONLINE_REPORTS = "reports/online/"
 TITLES = "catalogue/titles.json"
+DVC = "dvc/"
 
 
 def landing(ingested_at: int, digest: str) -> str:

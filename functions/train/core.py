@@ -35,6 +35,7 @@ from shared.model import FactorModel, Floats, places
 __all__ = [
     "DEFAULTS",
     "ENGINES",
+    "REVISION",
     "Diverged",
     "Engine",
     "OnEpoch",
@@ -47,7 +48,7 @@ __all__ = [
     "watch",
 ]
 
-_REVISION: Final = 6
+REVISION: Final = 6
 """Raised whenever `fit` changes what it finds, so that models fitted before are not taken for its own."""
 
 _MODULES: Final[Mapping[Engine, str]] = {"marquee": "descent", "surprise": "reference"}
@@ -58,7 +59,7 @@ _ONE_BLAS_THREAD: Final = partial(ThreadpoolController().limit, limits=1)
 
 def model_version(matrix_id: str, order: Order, libraries: Mapping[str, str], warmed_from: str | None = None) -> str:
     """Return the name of the model that these and this code would give."""
-    story = [_REVISION, matrix_id, order.as_dict(), dict(libraries), warmed_from]
+    story = [REVISION, matrix_id, order.as_dict(), dict(libraries), warmed_from]
     return hashlib.sha256(json.dumps(story, sort_keys=True).encode()).hexdigest()[:12]
 
 

@@ -96,6 +96,7 @@ def train(
         warmed_from=base.manifest.id if base else None,
         lake_version=matrix.lake_version,
         parameters=order.as_dict(),
+        revision=core.REVISION,
         metrics={"fit_seconds": round(seconds, 4), "n_ratings": split.train.n_ratings},
     )
     forgotten.refuse_if_grown(deps.objects, left_out)

@@ -4,6 +4,8 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from typer.testing import CliRunner
@@ -119,6 +121,25 @@ def test_nothing_of_a_user_is_left_and_all_of_others_is(deps: Deps) -> None:
         "unreadable or unfinished objects": 3,
     }
     gone(deps)
+
+
+def test_what_dvc_keeps_of_a_user_goes_and_the_rest_stays(deps: Deps, tmp_path: Path) -> None:
+    """Copies are named by their content, so they cannot be rewritten: those that mention the user are deleted."""
+    vocabulary = FILES["vocabulary.parquet"]
+    others = pa.table({"user_id": ["33"], "movie_id": [USER]})
+    pq.write_table(others, tmp_path / "others.parquet")
+    kept = {
+        "dvc/files/md5/aa/1": vocabulary,
+        "dvc/files/md5/bb/2": MODEL.to_files()["factors.npz"],
+        "dvc/files/md5/cc/3": (tmp_path / "others.parquet").read_bytes(),
+        "dvc/files/md5/dd/4.dir": json.dumps([{"md5": "aa1", "relpath": "vocabulary.parquet"}]).encode(),
+        "dvc/files/md5/ee/5": FILES["train.npz"],
+    }
+    for key, data in kept.items():
+        deps.objects.put(key, data)
+    report = forget(USER, deps, 0)
+    assert (report.erased["copies that DVC kept"], report.left) == (2, {})
+    assert deps.objects.keys(keys.DVC) == [f"dvc/files/md5/{name}" for name in ("cc/3", "dd/4.dir", "ee/5")]
 
 
 def test_a_second_time_there_is_nothing(deps: Deps) -> None:
