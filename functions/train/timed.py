@@ -31,3 +31,11 @@ def fit(
         watched=watched,
     )
     return model, time.perf_counter() - started
+
+
+def processor() -> str:
+    """Return what the engine's loops are compiled for: a level that many processors have, as in images, or this one."""
+    import llvmlite.binding  # after a fit it is loaded anyway
+    from numba import config
+
+    return str(config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
