@@ -102,7 +102,7 @@ def readable(lake: Lake, version: int, there: list[str]) -> bool:
 
 def _run(folder: Path, code: Path, environment: Mapping[str, str], manifest: Manifest) -> None:
     told = {**environment, "PYTHONPATH": str(code), "OPENBLAS_NUM_THREADS": "1"}
-    if manifest.processor.startswith("x86-64"):  # as in images: for any processor of a level
+    if manifest.processor.startswith(("x86-64", "generic")):  # as in images: for any processor of a level
         told |= {"NUMBA_CPU_NAME": manifest.processor, "NUMBA_CPU_FEATURES": ""}
     for name in ("SIGNING_KEY_FILE", "VERIFY_KEY_FILE"):  # checked here, and nothing that older code knows
         told.pop(name, None)

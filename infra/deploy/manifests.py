@@ -11,6 +11,7 @@ Object = Mapping[str, Any]
 Images = Mapping[str, str]
 """The image of each target, by its name in a registry."""
 
+_DIGEST: Final = "IMAGE_DIGEST"
 _IMAGE: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]*(@sha256:[0-9a-f]{64}|:[\w][\w.-]{0,127})", re.ASCII)
 
 
@@ -34,6 +35,8 @@ def read_images(text: str) -> dict[str, str]:
 def with_images(documents: Iterable[Object], images: Images) -> list[Object]:
     """Return manifests whose containers run these images, each by the last part of the name that it had.
 
+    A container is told the digest that it runs: whatever a function makes says so.
+
     Raises: BadInput if a target is no manifest's.
     """
     used: set[str] = set()
@@ -47,7 +50,7 @@ def with_images(documents: Iterable[Object], images: Images) -> list[Object]:
         target = target_of(str(whole.get("image", "")))
         if target in images:
             used.add(target)
-            whole["image"] = images[target]
+            whole |= _running(images[target], whole.get("env", []))
         return whole
 
     found = [replaced(document) for document in documents]
@@ -55,6 +58,13 @@ def with_images(documents: Iterable[Object], images: Images) -> list[Object]:
     if unknown:
         raise BadInput(f"no manifest runs {', '.join(sorted(unknown))}")
     return found
+
+
+def _running(image: str, env: Iterable[Object]) -> dict[str, Any]:
+    """Return what a container says of its image, and is told of it."""
+    digest = image.partition("@")[2]
+    others = [each for each in env if each["name"] != _DIGEST]
+    return {"image": image, "env": [*others, *([{"name": _DIGEST, "value": digest}] if digest else [])]}
 
 
 def target_of(image: str) -> str:
