@@ -29,8 +29,8 @@ def reproduce(
 ) -> None:
     """Make a model again from what its manifest says, and compare the bytes. Exits 1 if any differ.
 
-    The code of its commit is checked out beside this one and reads the lake at its version; parameters, seed, threads and
-    the model it started from are those of the manifest. Exits 2 if it cannot be done, and says why.
+    The code of its commit is checked out beside this one and reads the lake at its version; parameters, seed, threads
+    and the model it started from are those of the manifest. Exits 2 if it cannot be done, and says why.
 
     Example: marquee reproduce svd@27283b6d2d2f
     """

@@ -24,12 +24,15 @@ def register(app: typer.Typer) -> None:
 
 def trace(
     answer: Annotated[
-        str | None, typer.Argument(help="A line of the site's log about an answer, or its request id; - reads standard input.")
+        str | None,
+        typer.Argument(help="A line of the site's log about an answer, or its request id; - reads standard input."),
     ] = None,
     user: Annotated[str, typer.Option("--user", help="Whose answer it was, if there is neither.")] = "",
     at: Annotated[str, typer.Option("--at", help="And when, within a minute: 2026-11-25T10:00:00, UTC.")] = "",
     graph: Annotated[Path | None, typer.Option("--graph", help="Draw it into a file: .svg, .dot or .mmd.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Check manifests only, not the bytes of models and matrices.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Check manifests only, not the bytes of models and matrices.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a machine to read.")] = False,
 ) -> None:
     """Tell how an answer came to be: list, model, data, code, measures, and who put the model live.

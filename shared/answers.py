@@ -99,7 +99,8 @@ def fits(lists: Iterable[Served], known: Asked) -> Fits:
         return Fits(found, _several(found, "were served under this request id: it was asked again"))
     moment = known.time or 0
     theirs = sorted(
-        (each for each in lists if each.user_id == known.user_id), key=lambda each: (abs(each.time - moment), each.offset)
+        (each for each in lists if each.user_id == known.user_id),
+        key=lambda each: (abs(each.time - moment), each.offset),
     )
     near = [each for each in theirs if abs(each.time - moment) <= NEAR]
     if not known.movies:
@@ -112,8 +113,12 @@ def fits(lists: Iterable[Served], known: Asked) -> Fits:
     if later:
         seconds = (moment - later[0].time) / 1e6
         several = _several(later, "have these movies; the nearest comes first")
-        return Fits(later, f"the site's clock is {seconds:+,.0f} s beside ours, or this is another list. {several}".strip())
-    return Fits(near, "none of the lists served to this user has these movies; these were served about then" if near else "")
+        return Fits(
+            later, f"the site's clock is {seconds:+,.0f} s beside ours, or this is another list. {several}".strip()
+        )
+    return Fits(
+        near, "none of the lists served to this user has these movies; these were served about then" if near else ""
+    )
 
 
 def _several(lists: Sequence[Served], what: str) -> str:

@@ -1,7 +1,7 @@
 """Immutable artifacts: some files and a manifest that says what they are and how they came to be.
 
 Where a key is given, the manifest of a model is signed as it is stored, and one that is not, or not truly, is refused
-(docs/decisions/0019).
+(docs/decisions/0020).
 """
 
 import hashlib

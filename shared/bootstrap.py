@@ -105,7 +105,10 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
 
 
 def signatures(settings: Settings) -> tuple[Signer | None, Verifier | None]:
-    """Return who signs models and whose are taken; who signs and is told of no others takes its own. Raises: BadSettings."""
+    """Return who signs models, and whose are taken; who signs and is told of nobody takes its own.
+
+    Raises: BadSettings if a file is missing or holds no key.
+    """
     signer = Signer.from_pem(_key(settings.signing_key_file)) if settings.signing_key_file else None
     if settings.verify_key_file:
         return signer, Verifier.from_pem(_key(settings.verify_key_file))

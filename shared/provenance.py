@@ -1,4 +1,4 @@
-"""Read how an answer came to be: every document of it, checked as it is read. What is wrong is told, and nothing raised."""
+"""Read how an answer came to be: every document, checked as it is read; what is wrong is told, and not raised."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -65,11 +65,15 @@ class Provenance:
         if found.lists:
             return [tell(each, self.documents(each)) for each in found.lists], found.note
         lost, gone = self._lost(known)
-        then = [] if known.time is None else [
-            tell(known, self._of_model(algorithm, version, known.time), lost, gone)
-            for algorithm in ALGORITHMS
-            for version in self._had_users(algorithm, known.time)
-        ]
+        then = (
+            []
+            if known.time is None
+            else [
+                tell(known, self._of_model(algorithm, version, known.time), lost, gone)
+                for algorithm in ALGORITHMS
+                for version in self._had_users(algorithm, known.time)
+            ]
+        )
         return then or [tell(known, Documents(), lost, gone)], found.note or gone or lost
 
     def documents(self, served: Served) -> Documents:
@@ -88,9 +92,15 @@ class Provenance:
         if known.user_id and forgotten.read(self.objects).among([known.user_id]):
             return "", "the user asked to be forgotten, and their rows were erased"
         oldest = self.now.date() - timedelta(days=self.retain_days)
-        if self.retain_days and known.time is not None and datetime.fromtimestamp(known.time / 1e6, UTC).date() < oldest:
+        if (
+            self.retain_days
+            and known.time is not None
+            and datetime.fromtimestamp(known.time / 1e6, UTC).date() < oldest
+        ):
             return "", f"what was served is kept for {self.retain_days} days, and this was before {oldest}"
-        since = min((each.partition.date for each in self.lake.files() if each.partition.kind == "served"), default=None)
+        since = min(
+            (each.partition.date for each in self.lake.files() if each.partition.kind == "served"), default=None
+        )
         there = f"the lake has answers since {since}" if since else "the lake has no answers"
         return f"no served list fits; {there}, and new ones come in within seconds", ""
 
@@ -104,14 +114,19 @@ class Provenance:
         if not lake.isdecimal():  # the list that every image has
             return Documents()
         found = self._manifest(keys.matrix(matrix))
-        lakes = [int(lake), *([found.value.lake_version] if found.value and found.value.lake_version is not None else [])]
+        lakes = [
+            int(lake),
+            *([found.value.lake_version] if found.value and found.value.lake_version is not None else []),
+        ]
         return Documents(matrices={found.name: found}, lakes={each: self._lake_left(each) for each in lakes})
 
     def _of_model(self, algorithm: str, version: str, moment: int) -> Documents:
         models = self._chain(algorithm, version)
         made_from = [each.value.made_from for each in models if each.value and each.value.made_from]
         matrices = {name: self._manifest(name) for name in dict.fromkeys(made_from)}
-        read = [each.value.lake_version for each in matrices.values() if each.value and each.value.lake_version is not None]
+        read = [
+            each.value.lake_version for each in matrices.values() if each.value and each.value.lake_version is not None
+        ]
         service = keys.score_service(algorithm)
         return Documents(
             models=models,
@@ -240,5 +255,5 @@ def _number(name: str) -> int:
     return int(PurePosixPath(name).stem)
 
 
-def _models(report: Mapping[str, Any] | None, service: str) -> set[str]:
+def _models(report: Mapping[str, Any] | None, service: str) -> set[str | None]:
     return {arm.get("model_version") for arm in (report or {}).get(service, {}).values() if isinstance(arm, Mapping)}

@@ -1,7 +1,7 @@
 """Who vouches for a document: Ed25519 signatures (RFC 8032), by keys in the files that OpenSSL writes (RFC 8410).
 
-    openssl genpkey -algorithm ed25519 -out signing.pem
-    openssl pkey -in signing.pem -pubout -out verify.pem
+openssl genpkey -algorithm ed25519 -out signing.pem
+openssl pkey -in signing.pem -pubout -out verify.pem
 """
 
 import base64
@@ -41,7 +41,7 @@ class Verifier:
 
         try:
             signed = base64.b64decode(signature, validate=True)
-        except binascii.Error:
+        except ValueError:  # binascii.Error is one
             raise Corrupt("its signature is no base64") from None
         for key in self.keys:
             try:

@@ -12,7 +12,7 @@ from shared.rollout import Change, Release, State
 T = TypeVar("T")
 
 Condition = Literal["whole", "gone", "wrong"]
-"""Whole: there, and what it should be. Gone: let go when its time was over. Wrong: missing, or not what it should be."""
+"""Whole: there, and as it should be. Gone: let go when its time was over. Wrong: missing, or not as it should be."""
 
 UNKNOWN: Final = "unknown"
 
@@ -124,7 +124,7 @@ def _told(answer: Served | Asked, known: Documents, lost: str, gone: str) -> Ite
     yield _answer(answer, known, lost, gone)
     moment = answer.time or 0
     if known.state and known.models:
-        yield from _live(known.state, known.models[0].name, known.service, moment)
+        yield from _live(known.state, known.models[0].name, moment)
     decisions = known.decisions
     for decision in decisions:
         yield _decision(decision), {known.models[0].name: "judges"} if known.models else {}
@@ -137,7 +137,11 @@ def _told(answer: Served | Asked, known: Documents, lost: str, gone: str) -> Ite
     for matrix in known.matrices.values():
         yield from _artifact("matrix", matrix)
     for lake in known.lakes.values():
-        facts = {"version": lake.value.version, "files": f"{lake.value.n_left} of {lake.value.n_files}"} if lake.value else {}
+        facts = (
+            {"version": lake.value.version, "files": f"{lake.value.n_left} of {lake.value.n_files}"}
+            if lake.value
+            else {}
+        )
         yield _document("lake", lake, facts), {}
 
 
@@ -185,7 +189,7 @@ def had_users(state: State, moment: int) -> list[str]:
     return [*live[-1:], *filter(None, [canary])]
 
 
-def _live(state: Found[State], model: str, service: str, moment: int) -> Iterator[tuple[Thing, Origins]]:
+def _live(state: Found[State], model: str, moment: int) -> Iterator[tuple[Thing, Origins]]:
     """Tell who gave the model users, and what was changed about it at all."""
     version = model.rpartition("/")[2]
     if state.value is None:

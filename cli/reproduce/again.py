@@ -1,7 +1,7 @@
 """Make a matrix and a model again, with the code of the commit that made them: `python again.py FOLDER`.
 
-It is run with PYTHONPATH on a checkout of that commit, so everything below is that commit's, and this file uses as
-little of it as it can. FOLDER holds `order.json`, `matrix/` and perhaps `base/`; it gets `made/matrix/` and `made/model/`.
+It is run with PYTHONPATH on a checkout of that commit, so everything it imports is that commit's, and it uses as little
+of it as it can. FOLDER holds `order.json`, `matrix/` and perhaps `base/`; it gets `made/matrix/` and `made/model/`.
 """
 
 import json

@@ -15,7 +15,10 @@ _COMMIT: Final = re.compile(r"([0-9a-f]{40})(-dirty)?")
 
 
 def commit(told: str, repository: Path) -> tuple[str, bool]:
-    """Return a commit that a manifest names, and whether the code differed from it. Raises: BadInput if it is not here."""
+    """Return a commit that a manifest names, and whether the code differed from it.
+
+    Raises: BadInput if it names none, or one that is not here.
+    """
     named = _COMMIT.fullmatch(told)
     if not named:
         what = "does not say which commit made it" if told == UNKNOWN else f"names {told[:60]!r}, which is no commit"

@@ -22,7 +22,9 @@ def _difference(stored: bytes | None, made: bytes | None) -> str:
     try:
         return "; ".join(_arrays(stored, made)) or "the arrays are equal, the file around them is not"
     except (ValueError, OSError, zipfile.BadZipFile):
-        place = next((at for at, (a, b) in enumerate(zip(stored, made, strict=False)) if a != b), min(len(stored), len(made)))
+        place = next(
+            (at for at, (a, b) in enumerate(zip(stored, made, strict=False)) if a != b), min(len(stored), len(made))
+        )
         return f"{len(stored)} bytes are stored, {len(made)} were made; the first that differs is number {place}"
 
 

@@ -118,7 +118,8 @@ def _notes(model: Manifest, matrix: Manifest, dirty: bool, can_read: bool) -> It
     if dirty:
         yield "the model was made by code that differed from its commit; what differed is not in git"
     if not can_read:
-        yield f"the lake no longer has all that it held at version {matrix.lake_version}; the stored matrix was used as it is"
+        version = matrix.lake_version
+        yield f"the lake no longer has all that it held at version {version}; the stored matrix was used as it is"
     if model.erased or matrix.erased:
         yield "users were taken out of the model or its matrix since, who asked to be forgotten: it cannot be the same"
     here = {"python": platform.python_version(), **libraries()}

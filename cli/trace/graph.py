@@ -31,7 +31,7 @@ def write(story: Story, file: Path) -> None:
 
 
 def places(story: Story) -> dict[str, Place]:
-    """Return where the middle of each thing stands, things above what they came from (Sugiyama's layout, by grandalf)."""
+    """Return where the middle of each thing stands, above what it came from (Sugiyama's layout, by grandalf)."""
     vertices = {thing.name: Vertex(thing.name) for thing in story.things}
     for vertex in vertices.values():
         vertex.view = _Box()
@@ -74,11 +74,16 @@ def _svg(story: Story, file: Path) -> None:
     for link in story.links:
         if link.of in at and link.origin in at:
             (x0, y0), (x1, y1) = at[link.of], at[link.origin]
-            ends = {"xy": (x1, y1 - _HEIGHT / 2), "xytext": (x0, y0 + _HEIGHT / 2)}
-            axes.annotate("", **ends, arrowprops={"arrowstyle": "-|>", "color": "#888888", "linewidth": 0.8})
+            tip, end = (x1, y1 - _HEIGHT / 2), (x0, y0 + _HEIGHT / 2)
+            axes.annotate("", tip, end, arrowprops={"arrowstyle": "-|>", "color": "#888888", "linewidth": 0.8})
             axes.text((x0 + x1) / 2, (y0 + y1) / 2, link.how, fontsize=6, color="#555555", ha="center", va="center")
     for thing in story.things:
-        box = {"boxstyle": "round,pad=0.6", "facecolor": _FILL[thing.condition], "edgecolor": "#777777", "linewidth": 0.8}
+        box = {
+            "boxstyle": "round,pad=0.6",
+            "facecolor": _FILL[thing.condition],
+            "edgecolor": "#777777",
+            "linewidth": 0.8,
+        }
         axes.text(*at[thing.name], _label(thing), fontsize=7, ha="center", va="center", bbox=box, linespacing=1.4)
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "marquee", "text.parse_math": False}):
         figure.savefig(file, format="svg", metadata={"Date": None})

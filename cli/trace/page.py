@@ -9,7 +9,11 @@ from rich.tree import Tree
 from cli.console import moment
 from shared.story import Condition, Story, Thing
 
-MARKS: Final[Mapping[Condition, tuple[str, str]]] = {"whole": ("✓", "green"), "gone": ("–", "yellow"), "wrong": ("✗", "red")}
+MARKS: Final[Mapping[Condition, tuple[str, str]]] = {
+    "whole": ("✓", "green"),
+    "gone": ("-", "yellow"),
+    "wrong": ("✗", "red"),
+}
 _MOMENTS: Final = {"time", "ingested_at", "at", "decided_at", "evaluated_at"}
 
 

@@ -36,6 +36,6 @@ def fit(
 def processor() -> str:
     """Return what the engine's loops are compiled for: a level that many processors have, as in images, or this one."""
     import llvmlite.binding  # after a fit it is loaded anyway
-    from numba import config
+    import numba
 
-    return str(config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
+    return str(numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name())

@@ -78,7 +78,7 @@ def write_config(machine: Machine) -> None:
 
 
 def make_signing_key(machine: Machine) -> None:
-    """Give a new machine a key that its models are signed by; one that has models already, unsigned, goes on without."""
+    """Give a new machine a key that its models are signed by; one that has data already goes on as it is."""
     if machine.data.exists() or machine.signing_key.exists():
         return
     machine.config.mkdir(parents=True, exist_ok=True)

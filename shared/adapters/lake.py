@@ -84,7 +84,7 @@ class DeltaLake(DeltaCommits):
         since: int | None = None,
         until: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return the rows of a kind that have these texts, each once; files are passed over by day and by statistics."""
+        """Return the rows of a kind that have these texts, each once; days and files of other times are not read."""
         wanted = list(dict.fromkeys([*columns, *_IDENTITY]))
         texts = [f"{name} = {_quoted(value)}" for name, value in equal.items()]
         bounds = [*_bounds(">=", since), *_bounds("<=", until)]
@@ -93,7 +93,8 @@ class DeltaLake(DeltaCommits):
         moments = [field.name for field in found.schema if pa.types.is_timestamp(field.type)]
         for name in moments:
             found = found.set_column(found.schema.get_field_index(name), name, found[name].cast(pa.int64()))
-        return found.select(list(columns)).to_pylist()
+        rows: list[dict[str, Any]] = found.select(list(columns)).to_pylist()
+        return rows
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
@@ -164,7 +165,7 @@ class DeltaLake(DeltaCommits):
     def _stored(
         self, kind: str, columns: Sequence[str], version: int | None, chosen: str = ""
     ) -> Iterator[pa.RecordBatchReader]:
-        """Open the stored rows of a kind, with the lake's own types, for the length of a block; `chosen` says which more.
+        """Open the stored rows of a kind, the `chosen` ones, with the lake's own types, for the length of a block.
 
         delta-rs reads no further ahead than its reader asks; pyarrow's datasets fill a queue of 1 GiB.
         """

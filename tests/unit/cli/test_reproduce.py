@@ -1,7 +1,6 @@
 import io
 import json
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,8 +44,10 @@ def test_what_differs_in_a_model_is_named_by_array():
     stored = npz(x=np.array([1.0, 2.0]), y=np.array([1]), z=np.array([1]))
     made = npz(x=np.array([1.0, 2.5]), y=np.array([1.0]))
     (said,) = differences({"f.npz": stored}, {"f.npz": made}).values()
-    assert said == "x differs in 1 of 2 values, by 0.5 at most; y is int64[1] in the one and float64[1] in the other; " + (
-        "z is in one of them only"
+    assert (
+        said
+        == "x differs in 1 of 2 values, by 0.5 at most; y is int64[1] in the one and float64[1] in the other; "
+        + ("z is in one of them only")
     )
 
 
@@ -90,9 +91,12 @@ def test_a_model_is_what_its_manifest_says_made_it(deps):
     assert done.exit_code == 1
     assert "Not the same" in done.output
     assert "differed from its commit" in done.output
-    assert subprocess.run(["git", "-C", str(ROOT), "worktree", "list"], capture_output=True, text=True).stdout.count(
-        "marquee-reproduce"
-    ) == 0
+    assert (
+        subprocess.run(["git", "-C", str(ROOT), "worktree", "list"], capture_output=True, text=True).stdout.count(
+            "marquee-reproduce"
+        )
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,9 @@ def test_other_libraries_are_named(deps):
     """They may be why numbers end otherwise."""
     from cli.reproduce.run import _notes
 
-    model = deps.manifest(kind="model", id="v1").model_copy(update={"libraries": {**libraries(), "numpy": "1.0"}, "erased": 1})
+    model = deps.manifest(kind="model", id="v1").model_copy(
+        update={"libraries": {**libraries(), "numpy": "1.0"}, "erased": 1}
+    )
     notes = list(_notes(model, model, dirty=False, can_read=True))
     assert len(notes) == 2
     assert notes[1].startswith("numpy was 1.0 then")
@@ -140,15 +146,22 @@ def test_other_libraries_are_named(deps):
 
 def test_a_checkout_is_gone_in_the_end(tmp_path):
     """Also if what is done with it fails."""
-    with pytest.raises(RuntimeError), code.checkout(HEAD, ROOT) as folder:
-        assert (folder / "functions/train/core.py").exists()
-        raise RuntimeError
-    assert not folder.exists()
-    with pytest.raises(BadInput, match="cannot be checked out"), code.checkout(HEAD, tmp_path):
-        pass
+    folders = []
+
+    def fail():
+        with code.checkout(HEAD, ROOT) as folder:
+            folders.append(folder)
+            assert (folder / "functions/train/core.py").exists()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
+    assert not folders[0].exists()
+    with pytest.raises(BadInput, match="cannot be checked out"):
+        code.checkout(HEAD, tmp_path).__enter__()
 
 
-def test_the_folder_is_a_part_of_git():
-    """Where it runs there must be a clone."""
-    assert Path(ROOT / "functions").is_dir()
+def test_a_commit_may_have_been_changed():
+    """Then what differed is not known."""
+    assert code.commit(HEAD, ROOT) == (HEAD, False)
     assert code.commit(f"{HEAD}-dirty", ROOT) == (HEAD, True)

@@ -34,7 +34,15 @@ def test_a_person_reads_it_all(deps):
     """Model, data, code, measures, and who put it live, each under what came from it."""
     done = run(line("15", TIME))
     assert done.exit_code == 0
-    for words in ("svd@m2", "models/svd/m1", "matrices/x2", "offsets 0 to 2", "seed 7", "no worse for sure", "rmse: 0.9"):
+    for words in (
+        "svd@m2",
+        "models/svd/m1",
+        "matrices/x2",
+        "offsets 0 to 2",
+        "seed 7",
+        "no worse for sure",
+        "rmse: 0.9",
+    ):
         assert words in done.output
     assert done.output.count("commit cccc") >= 1
 

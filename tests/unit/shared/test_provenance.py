@@ -36,7 +36,7 @@ def origins(story: Story, name: str) -> dict[str, str]:
 
 
 def test_from_nothing_but_a_log_line_the_whole_story_is_told(deps: Deps) -> None:
-    """The list, the model and what it was warmed from, matrices, lake, offsets, code, image, measures, and who put it live."""
+    """The list, its model and what that was warmed from, matrices, lake, offsets, code, image, measures."""
     (story,), note = told(deps, line("15", TIME))
     assert (story.wrong, note) == ([], "")
     things = by_name(story)
@@ -93,7 +93,11 @@ def test_request_id_line_and_user_and_time_find_the_same_list(deps: Deps) -> Non
     """Whichever is at hand."""
     first = {
         json.dumps(provenance(deps).stories(known)[0][0].facts(), default=str)
-        for known in (asked(line("15", TIME), deps.now_us(), deps.settings.limits), Asked(request_id="r102"), of_user("15", TIME + 9))
+        for known in (
+            asked(line("15", TIME), deps.now_us(), deps.settings.limits),
+            Asked(request_id="r102"),
+            of_user("15", TIME + 9),
+        )
     }
     assert len(first) == 1
 
@@ -156,7 +160,7 @@ def test_a_model_that_nobody_signed_is_named_where_models_are_signed(deps: Deps)
 
 
 def test_after_retrains_and_an_expiry_what_remains_is_told(deps: Deps) -> None:
-    """The list is gone with its day, as it should be; the models that had users then are known, and all of their story."""
+    """The list is gone with its day, as it should be; who had users then is known, and all their story."""
     deps.lake.drop([Partition("served", datetime.fromtimestamp(START / 1e6, UTC).date())])
     deps.objects.delete(deps.objects.keys(keys.ONLINE_REPORTS))
     deps = later(deps, 100)
@@ -170,7 +174,7 @@ def test_after_retrains_and_an_expiry_what_remains_is_told(deps: Deps) -> None:
 
 def test_files_of_the_lake_that_were_let_go_are_said_to_be(deps: Deps) -> None:
     """It is no error; the matrix that was made from them is still there."""
-    deps.objects.delete([key for key in deps.objects.keys("lake/events/kind=watch/")][:1])
+    deps.objects.delete(deps.objects.keys("lake/events/kind=watch/")[:1])
     (story,), _ = told(deps, "r103")
     lakes = [thing for thing in story.things if thing.kind == "lake" and thing.condition == "gone"]
     assert lakes[0].facts["files"] in ("5 of 6", "3 of 4", "1 of 2")
