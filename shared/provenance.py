@@ -118,7 +118,9 @@ class Provenance:
             int(lake),
             *([found.value.lake_version] if found.value and found.value.lake_version is not None else []),
         ]
-        return Documents(matrices={found.name: found}, lakes={each: self._lake_left(each) for each in lakes})
+        return Documents(
+            matrices={found.name: found}, lakes={each: lake_left(self.lake, self.objects, each) for each in lakes}
+        )
 
     def _of_model(self, algorithm: str, version: str, moment: int) -> Documents:
         models = self._chain(algorithm, version)
@@ -131,7 +133,7 @@ class Provenance:
         return Documents(
             models=models,
             matrices=matrices,
-            lakes={each: self._lake_left(each) for each in dict.fromkeys(read)},
+            lakes={each: lake_left(self.lake, self.objects, each) for each in dict.fromkeys(read)},
             report=self._report(algorithm, version),
             decisions=self._decisions(service, version),
             service=service,
@@ -205,19 +207,22 @@ class Provenance:
     def _numbered(self, folder: str) -> list[str]:
         return sorted((key for key in self.objects.keys(folder) if PurePosixPath(key).stem.isdecimal()), key=_number)
 
-    def _lake_left(self, version: int) -> Found[LakeLeft]:
-        """Return how much of what a matrix was made from is still there at a version of the lake."""
-        name = lake_name(version)
-        if version < 0:
-            return Found(name, LakeLeft(version, 0, 0))
-        try:
-            files = [each.path for each in self.lake.files(version) if each.partition.kind in _READ]
-        except NotReady as error:
-            return Found(name, wrong=(str(error),))
-        there = {key for kind in _READ for key in self.objects.keys(f"{keys.LAKE}/kind={kind}/")}
-        left = LakeLeft(version, len(files), sum(f"{keys.LAKE}/{path}" in there for path in files))
-        gone = "" if left.n_left == left.n_files else "the files that no live model needs were let go"
-        return Found(name, left, gone=gone)
+
+def lake_left(lake: Lake, objects: ObjectStore, version: int) -> Found[LakeLeft]:
+    """Return how much of what a matrix was made from is still there, of a version of the lake. Raises: NotReady."""
+    name = lake_name(version)
+    if version < 0:
+        return Found(name, LakeLeft(version, 0, 0))
+    try:
+        files = [each.path for each in lake.files(version) if each.partition.kind in _READ]
+    except NotReady as error:
+        return Found(name, wrong=(str(error),))
+    if not files:
+        return Found(name, wrong=("it is not there",))
+    there = {key for kind in _READ for key in objects.keys(f"{keys.LAKE}/kind={kind}/")}
+    left = LakeLeft(version, len(files), sum(f"{keys.LAKE}/{path}" in there for path in files))
+    gone = "" if left.n_left == left.n_files else "the files that no live model needs were let go"
+    return Found(name, left, gone=gone)
 
 
 def _read(name: str, read: Callable[[], T]) -> Found[T]:

@@ -15,9 +15,10 @@ from cli.reproduce.compare import differences
 from shared import keys
 from shared.artifacts import Artifact, Manifest, libraries
 from shared.bootstrap import Deps
-from shared.errors import BadInput, Corrupt, NotFound, NotReady
+from shared.errors import BadInput, Corrupt, NotFound
 from shared.events import Algorithm
-from shared.ports import Lake
+from shared.provenance import lake_left
+from shared.story import Found, LakeLeft
 
 OnStep = Callable[[str], object]
 
@@ -51,7 +52,7 @@ def reproduce(
     name, dirty = commit(model.manifest.git_commit, repository)
     base = _whole(keys.model(algorithm, model.manifest.warmed_from), deps) if model.manifest.warmed_from else None
     lake_version = matrix.manifest.lake_version
-    can_read = lake_version is not None and _is_left(deps, lake_version)
+    can_read = lake_version is not None and _is_whole(lake_left(deps.lake, deps.objects, lake_version))
     with tempfile.TemporaryDirectory(prefix="marquee-reproduce-") as home:
         folder = Path(home)
         order = {
@@ -86,18 +87,8 @@ def _whole(prefix: str, deps: Deps) -> Artifact:
         raise BadInput(str(error)) from None
 
 
-def _is_left(deps: Deps, version: int) -> bool:
-    """Say whether every file that the lake had at a version is still there."""
-    return readable(deps.lake, version, deps.objects.keys(f"{keys.LAKE}/kind="))
-
-
-def readable(lake: Lake, version: int, there: list[str]) -> bool:
-    """Say whether the ratings and watches of a version of the lake can be read from the objects that are there."""
-    try:
-        files = lake.files(version)
-    except NotReady:
-        return False
-    return {f"{keys.LAKE}/{each.path}" for each in files if each.partition.kind in ("rating", "watch")} <= set(there)
+def _is_whole(lake: Found[LakeLeft]) -> bool:
+    return not (lake.wrong or lake.gone)
 
 
 def _run(folder: Path, code: Path, environment: Mapping[str, str], manifest: Manifest) -> None:

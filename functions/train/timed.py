@@ -1,5 +1,6 @@
 """A fit with its seconds: the fit alone, its compiled code loaded and what any engine needs besides found before."""
 
+import os
 import time
 
 from functions.train import core
@@ -36,6 +37,5 @@ def fit(
 def processor() -> str:
     """Return what the engine's loops are compiled for: a level that many processors have, as in images, or this one."""
     import llvmlite.binding  # after a fit it is loaded anyway
-    import numba
 
-    return str(numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
+    return os.environ.get("NUMBA_CPU_NAME") or str(llvmlite.binding.get_host_cpu_name())
