@@ -1,4 +1,4 @@
-"""The seconds in which `marquee trace` tells the story of one answer among a million, beside DuckDB finding the row."""
+"""The seconds in which `marquee trace` finds one answer among a million, beside DuckDB, and tells its story."""
 
 import json
 import statistics
@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, cast
@@ -40,16 +40,18 @@ CHAIN: Final = 8
 MODEL_BYTES: Final = 8 * 2**20
 ASKED: Final = 21
 ROUNDS: Final = 3
+LIMIT_SECONDS: Final = 2.0
 SERVICE: Final = "score-svd"
 LAST: Final = f"m{CHAIN - 1}"
 
 
 @dataclass(frozen=True)
 class Found:
-    """The seconds of each question, and the request ids of the lists that were found."""
+    """The seconds of each question, those with the whole story, and the request ids of the lists that were found."""
 
     seconds: list[float]
     requests: list[list[str]]
+    with_stories: list[float] = field(default_factory=list)
 
     @property
     def median(self) -> float:
@@ -71,31 +73,43 @@ def run() -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="marquee-bench-") as folder:
         alone(write, folder)
         numbers = np.random.default_rng(5).integers(0, FOLDS * LISTS, ASKED).tolist()
-        results = []
-        for how, words in (("line", "by its log line"), ("request", "by its request id")):
+        results, told = [], []
+        for how, words in (("line", "log line"), ("request", "request id")):
             rounds = [(alone(tell, folder, how, numbers), by_duckdb(folder, how, numbers)) for _ in range(ROUNDS)]
             ours, theirs = (
-                sorted(each, key=lambda found: found.median)[ROUNDS // 2] for each in zip(*rounds, strict=True)
+                sorted(all_, key=lambda each: each.median)[ROUNDS // 2] for all_ in zip(*rounds, strict=True)
             )
             if ours.requests != theirs.requests:
                 raise BadInput(f"DuckDB finds {theirs.requests}, we {ours.requests}")
-            results.append(_result(words, ours, theirs))
-        return results
+            results.append(_found(words, ours, theirs))
+            told += ours.with_stories
+        return [*results, _whole(told)]
 
 
-def _result(words: str, ours: Found, theirs: Found) -> Result:
-    n = f"{FOLDS * LISTS:,}"
+def _found(words: str, ours: Found, theirs: Found) -> Result:
+    slowest = {"trace": round(max(ours.seconds), 3), "DuckDB": round(max(theirs.seconds), 3)}
     return Result(
-        f"trace finds an answer among {n} {words}, and reads and checks its story, as fast as DuckDB finds its row",
+        f"trace finds an answer among {FOLDS * LISTS:,} by its {words} as fast as DuckDB",
         ours.median,
         theirs.median,
         "s",
         theirs.median / ours.median,
         1.0,
-        {
-            "slowest": {"trace": round(max(ours.seconds), 3), "DuckDB": round(max(theirs.seconds), 3)},
-            "checked for each": f"{CHAIN} models of {MODEL_BYTES / 2**20:.0f} MiB, their matrices, report and rollout",
-        },
+        {"slowest": slowest},
+    )
+
+
+def _whole(seconds: list[float]) -> Result:
+    median = statistics.median(seconds)
+    checked = f"{CHAIN} models of {MODEL_BYTES / 2**20:.0f} MiB, as many matrices, report, rollout"
+    return Result(
+        "the whole story of such an answer, every byte that it rests on checked, while a person waits: two seconds",
+        median,
+        LIMIT_SECONDS,
+        "s",
+        LIMIT_SECONDS / median,
+        1.0,
+        {"checked": checked, "slowest": round(max(seconds), 3)},
     )
 
 
@@ -103,17 +117,20 @@ def tell(folder: str, how: str, numbers: list[int]) -> Found:
     """Tell the stories of lists."""
     objects = cast(ObjectStore, Bucket(Path(folder)))
     now = datetime.fromtimestamp((FIRST_TIME + FOLDS * LISTS * EVERY_US) / 1e6, UTC)
-    seconds, requests = [], []
+    seconds, requests, with_stories = [], [], []
     for number, (user_id, movies) in zip(numbers, lists_of(numbers), strict=True):
         known = Asked(user_id, moment(number), movies) if how == "line" else Asked(request_id=request_id(number))
         started = time.perf_counter()
         lake = DeltaLake(str(Path(folder) / keys.LAKE), {})
-        stories, _ = Provenance(objects, ArtifactStore(objects), lake, 0, now).stories(known)
+        provenance = Provenance(objects, ArtifactStore(objects), lake, 0, now)
+        requests.append(sorted(each.request_id for each in provenance.answer(known).lists))
         seconds.append(time.perf_counter() - started)
-        if any(story.wrong for story in stories):
-            raise BadInput(f"{number}: {[thing.why for story in stories for thing in story.wrong]}")
-        requests.append(sorted(story.things[0].facts["request_id"] for story in stories))
-    return Found(seconds, requests)
+        started = time.perf_counter()
+        stories, _ = provenance.stories(known)
+        with_stories.append(time.perf_counter() - started)
+        if wrong := [thing.why for story in stories for thing in story.wrong]:
+            raise BadInput(f"{number}: {wrong}")
+    return Found(seconds, requests, with_stories)
 
 
 def by_duckdb(folder: str, how: str, numbers: list[int]) -> Found:
