@@ -257,8 +257,8 @@ def _artifact(kind: str, found: Found[Manifest]) -> Iterator[tuple[Thing, Origin
         "parameters": manifest.parameters,
         "metrics": manifest.metrics,
         "lake_read_at": manifest.lake_read_at,
-        "commit": commit,
-        "image": image,
+        "commit": commit if commit == UNKNOWN else None,
+        "image": image if image == UNKNOWN else None,
         "libraries": {"python": manifest.python, **manifest.libraries},
         "files": {name: f"{each.size} bytes, sha256 {each.sha256}" for name, each in manifest.files.items()},
     }
@@ -270,16 +270,16 @@ def _artifact(kind: str, found: Found[Manifest]) -> Iterator[tuple[Thing, Origin
     elif manifest.lake_version is not None:
         origins |= {lake_name(manifest.lake_version): "read from"}
     origins |= {offsets: "holds"} if manifest.offsets else {}
-    origins |= {f"commit {commit}": "by code"} if commit != UNKNOWN else {}
-    origins |= {f"image {image}": "in"} if image != UNKNOWN else {}
+    origins |= {commit: "by the code of"} if commit != UNKNOWN else {}
+    origins |= {image: "in"} if image != UNKNOWN else {}
     yield _document(kind, found, {name: value for name, value in facts.items() if value not in (None, {})}), origins
     if manifest.offsets:
         spans = {partition: f"offsets {first} to {last}" for partition, (first, last) in manifest.offsets.items()}
         yield Thing("Kafka", offsets, spans), {}
     if commit != UNKNOWN:
-        yield Thing("code", f"commit {commit}", {}), {}
+        yield Thing("commit", commit, {}), {}
     if image != UNKNOWN:
-        yield Thing("image", f"image {image}", {}), {}
+        yield Thing("image", image, {}), {}
 
 
 def _signed(manifest: Manifest) -> str:

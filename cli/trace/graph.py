@@ -32,10 +32,9 @@ def write(story: Story, file: Path) -> None:
 
 def places(story: Story) -> dict[str, Place]:
     """Return where the middle of each thing stands, above what it came from (Sugiyama's layout, by grandalf)."""
-    vertices = {thing.name: Vertex(thing.name) for thing in story.things}
-    for vertex in vertices.values():
-        vertex.view = _Box()
-    edges = [Edge(vertices[link.of], vertices[link.origin]) for link in story.links if _is_drawn(story, link.origin)]
+    vertices = {thing.name: _Numbered(thing.name, number) for number, thing in enumerate(story.things)}
+    ends = [(vertices[link.of], vertices[link.origin]) for link in story.links if link.origin in vertices]
+    edges = [_Edge(*end, number) for number, end in enumerate(ends, len(vertices))]
     found: dict[str, Place] = {}
     left = 0.0
     for component in Graph(list(vertices.values()), edges).C:
@@ -58,8 +57,27 @@ class _Box:
         self.xy: Place = (0.0, 0.0)
 
 
-def _is_drawn(story: Story, name: str) -> bool:
-    return any(thing.name == name for thing in story.things)
+class _Numbered(Vertex):  # type: ignore[misc]
+    """A thing with a number: grandalf goes through sets, whose order is else where things happen to be in memory."""
+
+    def __init__(self, name: str, number: int) -> None:
+        super().__init__(name)
+        self.number = number
+        self.view = _Box()
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class _Edge(Edge):  # type: ignore[misc]
+    """A link with a number, for the same reason."""
+
+    def __init__(self, of: Vertex, origin: Vertex, number: int) -> None:
+        super().__init__(of, origin)
+        self.number = number
+
+    def __hash__(self) -> int:
+        return self.number
 
 
 def _svg(story: Story, file: Path) -> None:

@@ -46,8 +46,8 @@ def test_from_nothing_but_a_log_line_the_whole_story_is_told(deps: Deps) -> None
     assert origins(story, model) == {
         "matrices/x2": "made from",
         "models/svd/m1": "warmed from",
-        f"commit {COMMIT}": "by code",
-        "image sha256:1": "in",
+        COMMIT: "by the code of",
+        "sha256:1": "in",
     }
     assert things[model].facts["parameters"] == {"algorithm": "svd", "seed": 7}
     assert "numpy" in things[model].facts["libraries"]
