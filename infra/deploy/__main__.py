@@ -11,6 +11,7 @@ from rich.console import Console
 from infra.deploy.kubectl import Kubectl
 from infra.deploy.manifests import knative_services, read_images, with_images, without
 from infra.deploy.release import SCORES, Rollout
+from infra.deploy.signatures import refuse_unsigned
 from infra.local.machine import ROOT
 from shared import bootstrap
 from shared.errors import MarqueeError
@@ -27,6 +28,9 @@ def deploy(
     overlay: Annotated[str, typer.Option("--overlay", help="A folder of knative/overlays, or your own.")] = "rancher",
     who: Annotated[str, typer.Option("--who", help="Who orders it; the user of this shell if not given.")] = "",
     namespace: Annotated[str, typer.Option("--namespace")] = "marquee",
+    cosign_key: Annotated[
+        Path | None, typer.Option("--cosign-key", help="The public key that every image must be signed with.")
+    ] = None,
     minutes: Annotated[float, typer.Option("--minutes", min=0, help="How long it may take in all.")] = 24 * 60,
 ) -> None:
     """Apply an overlay with these images, and watch until every function is ready and users decided about `score`.
@@ -42,6 +46,8 @@ def deploy(
     say = _line
     rollout = Rollout(cluster, deps.channels, deps.now_us, say, 60 * minutes)
     wanted = read_images(_text(images))
+    if cosign_key:
+        refuse_unsigned(wanted.values(), cosign_key)
     documents = with_images(cluster.render(OVERLAYS / overlay), wanted)
     there = [name for name in SCORES if cluster.service(name)]
     cluster.apply(without(documents, there))
