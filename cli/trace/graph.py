@@ -13,8 +13,8 @@ from shared.errors import BadInput
 from shared.story import Condition, Story, Thing
 
 _FILL: Final[Mapping[Condition, str]] = {"whole": "#e8f3e8", "gone": "#f7f0d5", "wrong": "#f6d5d5"}
-_WIDTH, _HEIGHT, _X_SPACE, _Y_SPACE = 250, 44, 24, 46
-_LONGEST: Final = 38
+_WIDTH, _HEIGHT, _X_SPACE, _Y_SPACE = 180, 44, 20, 50
+_LONGEST: Final = 34
 
 Place = tuple[float, float]
 
