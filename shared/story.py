@@ -260,6 +260,7 @@ def _artifact(kind: str, found: Found[Manifest]) -> Iterator[tuple[Thing, Origin
         "commit": commit if commit == UNKNOWN else None,
         "image": image if image == UNKNOWN else None,
         "libraries": {"python": manifest.python, **manifest.libraries},
+        "processor": manifest.processor,
         "files": {name: f"{each.size} bytes, sha256 {each.sha256}" for name, each in manifest.files.items()},
     }
     origins: Origins = {}

@@ -8,10 +8,12 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from cli.reproduce import again
 from cli.reproduce.code import checkout, commit
 from cli.reproduce.compare import differences
+from functions.train import timed
 from shared import keys
 from shared.artifacts import Artifact, Manifest, libraries
 from shared.bootstrap import Deps
@@ -19,6 +21,9 @@ from shared.errors import BadInput, Corrupt, NotFound
 from shared.events import Algorithm
 from shared.provenance import lake_left
 from shared.story import Found, LakeLeft
+
+_LEVELS: Final = ("x86-64", "generic")
+"""Targets that many processors have, as in images: they are the same wherever they run."""
 
 OnStep = Callable[[str], object]
 
@@ -93,8 +98,11 @@ def _is_whole(lake: Found[LakeLeft]) -> bool:
 
 def _run(folder: Path, code: Path, environment: Mapping[str, str], manifest: Manifest) -> None:
     told = {**environment, "PYTHONPATH": str(code), "OPENBLAS_NUM_THREADS": "1"}
-    if manifest.processor.startswith(("x86-64", "generic")):  # as in images: for any processor of a level
-        told |= {"NUMBA_CPU_NAME": manifest.processor, "NUMBA_CPU_FEATURES": ""}
+    loops, blas = manifest.processor.get("loops", ""), manifest.processor.get("blas", "")
+    if loops.startswith(_LEVELS):
+        told |= {"NUMBA_CPU_NAME": loops, "NUMBA_CPU_FEATURES": ""}
+    if blas.isalnum():  # what this processor lacks is not used all the same
+        told["OPENBLAS_CORETYPE"] = blas
     for name in ("SIGNING_KEY_FILE", "VERIFY_KEY_FILE"):  # checked here, and nothing that older code knows
         told.pop(name, None)
     done = subprocess.run(
@@ -113,8 +121,9 @@ def _notes(model: Manifest, matrix: Manifest, dirty: bool, can_read: bool) -> It
         yield f"the lake no longer has all that it held at version {version}; the stored matrix was used as it is"
     if model.erased or matrix.erased:
         yield "users were taken out of the model or its matrix since, who asked to be forgotten: it cannot be the same"
-    here = {"python": platform.python_version(), **libraries()}
-    then = {"python": model.python, **model.libraries}
+    here = {"python": platform.python_version(), **libraries(), "processor": timed.processor()["loops"]}
+    loops = model.processor.get("loops", here["processor"])
+    then = {"python": model.python, **model.libraries, **({} if loops.startswith(_LEVELS) else {"processor": loops})}
     for name in sorted(then.keys() & here.keys()):
         if then[name] != here[name]:
             yield f"{name} was {then[name]} then, and is {here[name]} here"

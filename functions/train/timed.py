@@ -3,6 +3,8 @@
 import os
 import time
 
+from threadpoolctl import threadpool_info
+
 from functions.train import core
 from functions.train.tastes import Watched
 from shared.matrix import RatingMatrix
@@ -34,8 +36,13 @@ def fit(
     return model, time.perf_counter() - started
 
 
-def processor() -> str:
-    """Return what the engine's loops are compiled for: a level that many processors have, as in images, or this one."""
+def processor() -> dict[str, str]:
+    """Return what numbers are made by here: the target of the engine's loops, and of the kernels that OpenBLAS chose.
+
+    In images the loops' is a level that many processors have, else it is this one.
+    """
     import llvmlite.binding  # after a fit it is loaded anyway
 
-    return os.environ.get("NUMBA_CPU_NAME") or str(llvmlite.binding.get_host_cpu_name())
+    loops = os.environ.get("NUMBA_CPU_NAME") or str(llvmlite.binding.get_host_cpu_name())
+    kernels = {str(each.get("architecture")) for each in threadpool_info() if each.get("internal_api") == "openblas"}
+    return {"loops": loops, "blas": ", ".join(sorted(kernels))}

@@ -29,7 +29,7 @@ from tests.integration.conftest import wait
 
 pytestmark = pytest.mark.slow
 
-PORT_OFFSET = 25_000
+PORT_OFFSET = 7_500
 N_RATINGS = 3_000
 USER = "15"
 QUICK = {"n_factors": 8, "n_epochs": 5, "lr": 0.02, "reg": 0.05}
