@@ -36,7 +36,7 @@ class Manifest(BaseModel):
     """The story of an artifact: what made it, from what, and the checksum of every file.
 
     `lake_version` was the lake's newest at `lake_read_at`, or came after it; times are ISO 8601.
-    `processor` is what the loops of a trainer were compiled for, and the kernels of BLAS written: others round otherwise.
+    `processor` is what a trainer's loops were compiled for, and BLAS's kernels are for: others round otherwise.
     `erased` counts the users who were taken out of it since, because they asked to be forgotten.
     `signature` is over all the rest, in which `signed_as` says where it was stored.
     """
