@@ -186,7 +186,7 @@ class Eraser:
             "matrices": partial(erasure.matrix_without, name, user_id=self.user_id),
         }[kind]
         try:
-            return Counter([kind] if rewrite(self.deps.objects, prefix, change) else [])
+            return Counter([kind] if rewrite(self.deps.objects, prefix, change, self.deps.signer) else [])
         except (Corrupt, NotFound):  # damaged, or never finished
             return self._all("", self._useless, self.deps.objects.keys(f"{prefix}/"))
 

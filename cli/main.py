@@ -12,9 +12,11 @@ from cli import (
     forget_command,
     machine_commands,
     model_commands,
+    reproduce_command,
     rollout_commands,
     simulate_command,
     stream_commands,
+    trace_command,
 )
 from cli.console import errors
 from shared.errors import MarqueeError
@@ -47,6 +49,8 @@ for commands in (
     demo_command,
     drill_command,
     forget_command,
+    trace_command,
+    reproduce_command,
 ):
     commands.register(app)
 

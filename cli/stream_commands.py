@@ -32,8 +32,14 @@ def register(app: typer.Typer) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return where Kafka and the bucket are: those of this machine, unless the environment says otherwise."""
-    return Machine.from_env().environment | dict(os.environ)
+    """Return where Kafka and the bucket are: those of this machine, unless the environment says otherwise.
+
+    The key of this machine is for its own bucket.
+    """
+    here = Machine.from_env().environment
+    if os.environ.get("S3_ENDPOINT", here["S3_ENDPOINT"]) != here["S3_ENDPOINT"]:
+        here.pop("SIGNING_KEY_FILE", None)
+    return here | dict(os.environ)
 
 
 def replay(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -17,8 +18,10 @@ from shared.adapters.kafka_connection import connection
 from shared.adapters.web import web
 from shared.artifacts import ArtifactStore, Manifest, libraries
 from shared.channels import Channels
+from shared.errors import BadSettings
 from shared.ports import Commits, Lake, Log, ObjectStore, Publisher, Revisions, Traffic
 from shared.settings import Settings
+from shared.signing import Signer, Verifier
 
 if TYPE_CHECKING:
     from shared.adapters.kafka import KafkaPublisher
@@ -37,6 +40,8 @@ class Deps:
     log: Log
     now: Callable[[], datetime]
     environment: Mapping[str, str] = field(repr=False)  # it holds keys and passwords
+    signer: Signer | None = field(default=None, repr=False)
+    verifier: Verifier | None = field(default=None, repr=False)
 
     @cached_property
     def lake(self) -> Lake:
@@ -51,7 +56,7 @@ class Deps:
     @property
     def artifacts(self) -> ArtifactStore:
         """The immutable artifacts of the bucket."""
-        return ArtifactStore(self.objects)
+        return ArtifactStore(self.objects, self.signer, self.verifier)
 
     @property
     def channels(self) -> Channels:
@@ -81,6 +86,7 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
     of it, an account for Kafka that is missing; NotReady.
     """
     settings = Settings.from_env(environment)
+    signer, verifier = signatures(settings)
     bucket = s3.Bucket(s3.client(settings.s3_endpoint, environment), settings.bucket)
     if writes:
         bucket.refuse_if_unconditional()
@@ -94,7 +100,27 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
         log=structlog.get_logger(function=function),
         now=lambda: datetime.now(UTC),
         environment=environment,
+        signer=signer,
+        verifier=verifier,
     )
+
+
+def signatures(settings: Settings) -> tuple[Signer | None, Verifier | None]:
+    """Return who signs models, and whose are taken; who signs and is told of nobody takes its own.
+
+    Raises: BadSettings if a file is missing or holds no key.
+    """
+    signer = Signer.from_pem(_key(settings.signing_key_file)) if settings.signing_key_file else None
+    if settings.verify_key_file:
+        return signer, Verifier.from_pem(_key(settings.verify_key_file))
+    return signer, signer.verifier if signer else None
+
+
+def _key(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadSettings(f"a key file cannot be read: {error}") from None
 
 
 def publisher(settings: Settings, function: str) -> "KafkaPublisher":

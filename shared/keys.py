@@ -6,6 +6,7 @@ LANDING = "landing/"
 REFUSED = "refused/"
 LAKE = "lake/events"
 LAKE_LOG = "lake/events/_delta_log/"
+MODELS = "models/"
 FORGOTTEN = "forgotten/"
 SALT = "forgotten/salt"
 MATRIX_CHANNEL = "build_matrix"
@@ -41,12 +42,12 @@ def matrix(matrix_id: str) -> str:
 
 def models(algorithm: str) -> str:
     """Return the beginning of the names of all models of an algorithm."""
-    return f"models/{algorithm}/"
+    return f"{MODELS}{algorithm}/"
 
 
 def model(algorithm: str, model_version: str) -> str:
     """Return the folder of a model."""
-    return f"models/{algorithm}/{model_version}"
+    return f"{MODELS}{algorithm}/{model_version}"
 
 
 def report(algorithm: str, model_version: str) -> str:

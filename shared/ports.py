@@ -111,6 +111,19 @@ class Lake(Commits, Protocol):
         With `since`, only those taken in from that day on, UTC.
         """
 
+    def find(
+        self,
+        kind: str,
+        columns: Sequence[str],
+        equal: Mapping[str, str],
+        since: int | None = None,
+        until: int | None = None,
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the few rows of a kind that have these texts, each once, by the place of their record.
+
+        With `since` or `until`, only those taken in then (microseconds since 1970), which spares reading the others.
+        """
+
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, repeats included, without reading them."""
 

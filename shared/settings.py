@@ -30,6 +30,9 @@ class Settings(BaseModel):
     kafka_username: str = ""
     kafka_password: SecretStr = SecretStr("")
 
+    signing_key_file: Path | None = None
+    verify_key_file: Path | None = None
+
     rating_min: float = 0.5
     rating_max: float = 5.0
     rating_step: Positive = 0.5

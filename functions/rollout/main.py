@@ -140,10 +140,15 @@ class Rollout:
 
 
 def evaluated(event: ModelEvaluated, function: Rollout) -> None:
-    """A model passed the offline gate, or did not: then it gets no user."""
+    """A model passed the offline gate, or did not: then it gets no user.
+
+    Raises: Corrupt if the report does not say so, or nobody who is trusted vouches for the model.
+    """
     if not event.accepted:
         return
     deps = function.deps
+    if deps.verifier:
+        deps.artifacts.manifest(keys.model(event.algorithm, event.model_version))
     report = deps.artifacts.manifest(keys.report(event.algorithm, event.model_version))
     if not report.metrics.get("accepted") or report.lake_version is None:
         raise Corrupt(f"the report of {event.model_version} does not say that it was accepted, at which lake version")

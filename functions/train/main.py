@@ -87,6 +87,7 @@ def train(
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
         try:
             model, seconds = pool.submit(timed.fit, split.train, order, warm).result()
+            processor = pool.submit(timed.processor).result()
         except core.Diverged as error:
             raise BadEvent(f"{order.algorithm} on matrix {split.matrix_id}: {error}") from error
     manifest = deps.manifest(
@@ -95,6 +96,7 @@ def train(
         made_from=keys.matrix(split.matrix_id),
         warmed_from=base.manifest.id if base else None,
         lake_version=matrix.lake_version,
+        processor=processor,
         parameters=order.as_dict(),
         revision=core.REVISION,
         metrics={"fit_seconds": round(seconds, 4), "n_ratings": split.train.n_ratings},

@@ -11,6 +11,7 @@ from rich.console import Console
 from infra.deploy.kubectl import Kubectl
 from infra.deploy.manifests import knative_services, read_images, setting, with_images, without
 from infra.deploy.release import SCORES, Rollout
+from infra.deploy.signatures import refuse_unsigned
 from infra.local.machine import ROOT
 from shared import bootstrap
 from shared.errors import MarqueeError
@@ -31,6 +32,9 @@ def deploy(
     overlay: Annotated[str, typer.Option("--overlay", help="A folder of knative/overlays, or your own.")] = "rancher",
     who: Annotated[str, typer.Option("--who", help="Who orders it; the user of this shell if not given.")] = "",
     namespace: Annotated[str, typer.Option("--namespace")] = "marquee",
+    cosign_key: Annotated[
+        Path | None, typer.Option("--cosign-key", help="The public key that every image must be signed with.")
+    ] = None,
     minutes: Annotated[
         float | None,
         typer.Option(
@@ -51,6 +55,8 @@ def deploy(
     cluster = Kubectl(namespace)
     say = _line
     wanted = read_images(_text(images))
+    if cosign_key:
+        refuse_unsigned(wanted.values(), cosign_key)
     rendered = cluster.render(OVERLAYS / overlay)
     live = {name: found for name in knative_services(rendered) if (found := cluster.service(name))}
     documents = with_images(rendered, wanted, live)

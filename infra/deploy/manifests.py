@@ -12,6 +12,7 @@ Object = Mapping[str, Any]
 Images = Mapping[str, str]
 """The image of each target, by its name in a registry."""
 
+_DIGEST: Final = "IMAGE_DIGEST"
 _IMAGE: Final = re.compile(r"[a-z0-9][a-z0-9._:/-]*(@sha256:[0-9a-f]{64}|:[\w][\w.-]{0,127})", re.ASCII)
 
 
@@ -45,6 +46,8 @@ def _named(told: Any) -> Any:
 def with_images(documents: Sequence[Object], images: Images, live: Mapping[str, Object]) -> list[Object]:
     """Return manifests whose containers run these images, each by the last part of the name that it had.
 
+    A container is told the digest that it runs: whatever a function makes says so.
+
     A Knative Service that is there, in `live` by its name, keeps the image that it has if none of these is its. One of
     our images that no manifest runs, such as that of the event source where Knative has sources, is left out.
     Raises: BadInput if a target is unknown, or what is to run has no image yet.
@@ -73,7 +76,7 @@ def _replaced(value: Any, images: Images) -> Any:
         return value
     whole = {key: _replaced(each, images) for key, each in value.items()}
     image = images.get(target_of(str(whole.get("image", ""))))
-    return whole | {"image": image} if image else whole
+    return whole | _running(image, whole.get("env", [])) if image else whole
 
 
 def _images(value: Any) -> Iterator[str]:
@@ -86,6 +89,13 @@ def _images(value: Any) -> Iterator[str]:
             yield image
         for each in value.values():
             yield from _images(each)
+
+
+def _running(image: str, env: Iterable[Object]) -> dict[str, Any]:
+    """Return what a container says of its image, and is told of it."""
+    digest = image.partition("@")[2]
+    others = [each for each in env if each["name"] != _DIGEST]
+    return {"image": image, "env": [*others, *([{"name": _DIGEST, "value": digest}] if digest else [])]}
 
 
 def target_of(image: str) -> str:

@@ -10,10 +10,10 @@ ROOT: Final = Path(__file__).parents[2]
 """The folder that images are built from."""
 
 PLAIN: Final = "plain"
-"""No extra: what every image holds."""
+"""No extra: what every image holds; all others stand on it."""
 
 TARGETS: Final[Mapping[str, str]] = {
-    "rollout": PLAIN,
+    "rollout": "signing",
     "recommend": "serving",
     "event-source": "sources",
     "score": "scoring",
@@ -26,7 +26,7 @@ TARGETS: Final[Mapping[str, str]] = {
 }
 """Each image and its extra, the smallest first: the order in which they stand in the Dockerfile and are built."""
 
-EXTRAS: Final = tuple(dict.fromkeys(TARGETS.values()))
+EXTRAS: Final = tuple(dict.fromkeys([PLAIN, *TARGETS.values()]))
 
 
 def chosen(names: Iterable[str]) -> list[str]:

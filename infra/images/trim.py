@@ -37,6 +37,7 @@ STRIPPED: Final = (
     "httptools",
     "llvmlite",
     "multidict",
+    "nacl",
     "propcache",
     "pyarrow",
     "uvloop",

@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -105,11 +104,19 @@ class Machine:
         """The folder of generated configuration."""
         return self.home / "config"
 
-    @cached_property
+    @property
+    def signing_key(self) -> Path:
+        """The key that models are signed by here, if there is one; everything runs as one user, so all may read it."""
+        return self.config / "signing.pem"
+
+    @property
     def environment(self) -> dict[str, str]:
         """What every function is told, as it would be by its Service's `env`; settings given to us are passed on."""
         given = {name.upper() for name in Settings.model_fields} & os.environ.keys()
-        return {name: os.environ[name] for name in given} | {
+        signs = {"SIGNING_KEY_FILE": str(self.signing_key)} if self.signing_key.exists() else {}
+        return {
+            **signs,
+            **{name: os.environ[name] for name in given},
             "BUCKET": BUCKET,
             "S3_ENDPOINT": self.url("s3"),
             "KAFKA_BOOTSTRAP": f"127.0.0.1:{self.port('kafka')}",

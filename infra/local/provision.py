@@ -17,6 +17,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 from infra.local.machine import DEAD_LETTERS, KAFKA_JARS, LARGEST_BYTES, TOPICS, Machine
 from shared.adapters.s3 import client
 from shared.errors import BadInput
+from shared.signing import Signer
 
 _CLUSTER_ID: Final = "bWFycXVlZS1vbi1vbmUtbQ"  # base64 of 16 bytes, as Kafka wants it
 
@@ -50,6 +51,7 @@ def write_config(machine: Machine) -> None:
             raise BadInput(f"{tool} is not installed; `make install` installs it or says how")
     if not KAFKA_JARS.is_dir():
         raise BadInput("Kafka's jars are missing; `make install` fetches them")
+    make_signing_key(machine)
     for folder in (machine.logs, machine.config, machine.data / "s3", machine.data / "kafka"):
         folder.mkdir(parents=True, exist_ok=True)
     identity = {
@@ -73,6 +75,17 @@ def write_config(machine: Machine) -> None:
         )
     )
     format_kafka(properties, machine.data / "kafka")
+
+
+def make_signing_key(machine: Machine) -> None:
+    """Give a new machine a key that its models are signed by; one that has data already goes on as it is."""
+    if machine.data.exists() or machine.signing_key.exists():
+        return
+    machine.config.mkdir(parents=True, exist_ok=True)
+    signer = Signer.new()
+    machine.signing_key.touch(mode=0o600)
+    machine.signing_key.write_text(signer.private_pem)
+    (machine.config / "verify.pem").write_text(signer.public_pem)
 
 
 def format_kafka(properties: Path, data: Path) -> None:

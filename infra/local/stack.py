@@ -8,19 +8,21 @@ import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 from xmlrpc.client import Fault
 
 import psutil
 
+from infra.images import facts
 from infra.local import provision
-from infra.local.machine import Machine
+from infra.local.machine import ROOT, Machine
 from infra.local.parts import Part, parts
 from infra.local.ports import is_taken, refuse_taken
 from infra.local.router import Router
 from infra.local.serving import state
 from infra.local.supervisord import Supervisord
-from shared.errors import NotReady
+from shared.errors import BadInput, NotReady
 from shared.settings import Settings
 
 _HEALTHY_SECONDS: Final = 90
@@ -58,10 +60,18 @@ class Stack:
         """Whether the supervisor runs."""
         return self._supervisord.is_up
 
+    @cached_property
+    def commit(self) -> str:
+        """The commit of this code, as images say it."""
+        try:
+            return facts.read(ROOT).commit
+        except BadInput:
+            return facts.UNKNOWN
+
     @property
     def environment(self) -> dict[str, str]:
         """What the functions are told."""
-        return self.machine.environment | dict(self.extra_environment)
+        return self.machine.environment | {"GIT_COMMIT": self.commit} | dict(self.extra_environment)
 
     @property
     def settings(self) -> Settings:

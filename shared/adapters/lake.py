@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 import pyarrow as pa
@@ -73,8 +73,28 @@ class DeltaLake(DeltaCommits):
         self, kind: str, columns: Sequence[str], version: int | None = None, since: date | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Yield the stored rows of a kind; files are read as batches are asked for, a few thousand rows each."""
-        with self._stored(kind, columns, version, since) as stored:
+        with self._stored(kind, columns, version, f" AND date >= '{since}'" if since else "") as stored:
             yield from stored
+
+    def find(
+        self,
+        kind: str,
+        columns: Sequence[str],
+        equal: Mapping[str, str],
+        since: int | None = None,
+        until: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Return the rows of a kind that have these texts, each once; days and files of other times are not read."""
+        wanted = list(dict.fromkeys([*columns, *_IDENTITY]))
+        texts = [f"{name} = {_quoted(value)}" for name, value in equal.items()]
+        bounds = [*_bounds(">=", since), *_bounds("<=", until)]
+        with self._stored(kind, wanted, None, " AND ".join(["", *texts, *bounds])) as stored:
+            found = once_each(stored.read_all())
+        moments = [field.name for field in found.schema if pa.types.is_timestamp(field.type)]
+        for name in moments:
+            found = found.set_column(found.schema.get_field_index(name), name, found[name].cast(pa.int64()))
+        rows: list[dict[str, Any]] = found.select(list(columns)).to_pylist()
+        return rows
 
     def counts(self) -> dict[str, int]:
         """Return how many rows of each kind are stored, from the table's statistics."""
@@ -143,9 +163,9 @@ class DeltaLake(DeltaCommits):
 
     @contextmanager
     def _stored(
-        self, kind: str, columns: Sequence[str], version: int | None, since: date | None = None
+        self, kind: str, columns: Sequence[str], version: int | None, chosen: str = ""
     ) -> Iterator[pa.RecordBatchReader]:
-        """Open the stored rows of a kind, with the lake's own types, for the length of a block.
+        """Open the stored rows of a kind, the `chosen` ones, with the lake's own types, for the length of a block.
 
         delta-rs reads no further ahead than its reader asks; pyarrow's datasets fill a queue of 1 GiB.
         """
@@ -157,8 +177,7 @@ class DeltaLake(DeltaCommits):
             if table is None:
                 yield schema.empty_table().to_reader()
                 return
-            days = f" AND date >= '{since}'" if since else ""
-            rows = table.scan(columns=list(columns), predicate=f"kind = '{kind}'{days}")
+            rows = table.scan(columns=list(columns), predicate=f"kind = '{kind}'{chosen}")
             try:
                 yield pa.RecordBatchReader.from_stream(rows).cast(schema)
             except pa.ArrowInvalid as error:  # how an error of delta-rs comes through a stream
@@ -200,6 +219,19 @@ class DeltaLake(DeltaCommits):
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
         return DeltaTable(self.uri, storage_options=dict(self.options))
+
+
+def _quoted(text: str) -> str:
+    """Return a text as SQL writes it."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _bounds(how: str, moment: int | None) -> list[str]:
+    """Return what bounds the rows by when they were taken in, and by their day, which is a folder."""
+    if moment is None:
+        return []
+    at = datetime.fromtimestamp(moment / 1e6, UTC)
+    return [f"date {how} '{at.date()}'", f"ingested_at {how} to_timestamp_micros({moment})"]
 
 
 def _backfill(topic: str, partition: int) -> str:

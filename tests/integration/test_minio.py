@@ -256,6 +256,7 @@ MAY = {
         **PROBES,
     },
     "rollout": {
+        "models": "get",
         "reports": "get",
         "decisions": "get",
         "live": "get put",

@@ -39,6 +39,8 @@ def test_each_algorithm_gives_a_stored_model_and_an_event(deps):
         assert artifact.manifest.made_from == keys.matrix(SPLIT.matrix_id)
         assert artifact.manifest.parameters["algorithm"] == event.algorithm
         assert artifact.manifest.metrics["fit_seconds"] >= 0
+        assert set(artifact.manifest.processor) == {"loops", "blas"}
+        assert all(artifact.manifest.processor.values())
 
 
 def test_a_repeated_event_fits_nothing(deps, monkeypatch):

@@ -5,11 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.local.machine import PORTS, Machine
+from cli.stream_commands import environment
+from infra.images.facts import read
+from infra.local.machine import PORTS, ROOT, Machine
 from infra.local.parts import parts
+from infra.local.provision import make_signing_key
 from infra.local.router import Router, Target, first_traffic
 from infra.local.stack import Stack
+from shared.bootstrap import signatures
 from shared.errors import BadInput, BadSettings
+from shared.settings import Settings
 
 OFFSET = 44_000
 """Where nobody's Envoy answers."""
@@ -28,6 +33,38 @@ def test_the_offset_moves_every_port(tmp_path):
     here, there = Machine(tmp_path), Machine(tmp_path, 1000)
     assert all(there.port(name) == here.port(name) + 1000 for name in PORTS)
     assert "10092" in there.environment["KAFKA_BOOTSTRAP"]
+
+
+def test_a_new_machine_has_a_key_of_its_own_and_an_old_one_goes_on_as_it_is(tmp_path):
+    """Models that nobody signed are there already, and would be refused; a key that is there stays."""
+    new, old = Machine(tmp_path / "new"), Machine(tmp_path / "old")
+    old.data.mkdir(parents=True)
+    for machine in (new, old, new):
+        make_signing_key(machine)
+    told = new.environment
+    signer, verifier = signatures(Settings.from_env(told))
+    verifier.check(b"said", signer.sign(b"said"))
+    assert new.signing_key.stat().st_mode & 0o077 == 0
+    assert "SIGNING_KEY_FILE" not in old.environment
+    first = new.signing_key.read_text()
+    make_signing_key(new)
+    assert new.signing_key.read_text() == first
+
+
+def test_the_key_of_a_machine_is_for_its_own_bucket(tmp_path, monkeypatch):
+    """Who works on another bucket from here neither signs for it nor doubts its models."""
+    make_signing_key(Machine(tmp_path))
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+    assert environment()["SIGNING_KEY_FILE"] == str(tmp_path / "config/signing.pem")
+    monkeypatch.setenv("S3_ENDPOINT", "http://elsewhere:9000")
+    assert "SIGNING_KEY_FILE" not in environment()
+    monkeypatch.setenv("SIGNING_KEY_FILE", "/theirs.pem")
+    assert environment()["SIGNING_KEY_FILE"] == "/theirs.pem"
+
+
+def test_what_is_made_here_says_by_which_code():
+    """As what images make."""
+    assert Stack(Machine(Path("/x"))).environment["GIT_COMMIT"] == read(ROOT).commit
 
 
 @pytest.mark.parametrize("offset", ["-1", "x", "60000", "1.5", "\u0661"])

@@ -253,6 +253,24 @@ def test_what_was_prepared_before_a_fence_is_not_committed(lake: DeltaLake) -> N
     assert offsets(lake) == [1, 2, 3]
 
 
+def test_a_few_rows_are_found_by_their_texts(lake: DeltaLake) -> None:
+    """Each once, whatever stands in a text; with bounds, those taken in then, whose days and files alone are read."""
+    day = 86_400_000_000
+    for number, user in enumerate(["1", "o'neil' OR '1' = '1", "1"]):
+        made = rows(number)
+        made[0].user_id, made[0].ingested_at = user, made[0].ingested_at + number * day
+        for fold in (2 * number, 2 * number + 1):
+            lake.fold(to_table(made), Fold(fold + 1, []))
+    first = 1_764_000_000_000_000
+    assert lake.find("rating", ["offset"], {"user_id": "1"}) == [{"offset": 0}, {"offset": 2}]
+    assert lake.find("rating", ["offset"], {"user_id": "o'neil' OR '1' = '1"}) == [{"offset": 1}]
+    assert lake.find("rating", ["ingested_at"], {"user_id": "1", "movie_id": "m"}, since=first + 1) == [
+        {"ingested_at": first + 2 * day}
+    ]
+    assert lake.find("rating", ["offset"], {"user_id": "1"}, first, first + day) == [{"offset": 0}]
+    assert lake.find("watch", ["offset"], {"user_id": "1"}) == lake.find("rating", ["offset"], {"user_id": "9"}) == []
+
+
 def test_the_log_names_nobody(lake: DeltaLake) -> None:
     """Statistics of users and movies are not kept, neither by folds nor by compactions, nor in a checkpoint."""
     made = rows(1, 2)

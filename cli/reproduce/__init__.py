@@ -1,0 +1,1 @@
+"""A model made again from what its manifest says, and compared byte by byte."""
