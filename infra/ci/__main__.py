@@ -69,8 +69,8 @@ def stages(
 
 @app.command("targets")
 def list_targets() -> None:
-    """Print the make targets, in order."""
-    typer.echo(" ".join(TARGETS))
+    """Print the make targets, in order, with commas between them."""
+    typer.echo(",".join(TARGETS))
 
 
 @app.command()

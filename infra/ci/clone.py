@@ -29,7 +29,7 @@ class Clone:
         _git("clone", "--quiet", str(origin), str(folder))
         logs.mkdir()
         inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
-        return cls(folder, logs, inherited | told)
+        return cls(folder, logs, {**inherited, **told})
 
     def log(self, target: str) -> Path:
         """Return where it stands what a target said."""

@@ -14,7 +14,7 @@ KUBERNETES = "v1.34.0"
 JENKINSFILE = (ROOT / "Jenkinsfile").read_text()
 CONFIGURATION = yaml.safe_load((FOLDER / "jenkins.yaml").read_text())
 PODS = {path.stem: yaml.safe_load(path.read_text()) for path in (FOLDER / "pods").glob("*.yaml")}
-OBJECTS = kustomize.render(FOLDER / "kubernetes")
+OBJECTS = kustomize.render(FOLDER)
 
 
 def of_kind(kind: str) -> list[dict[str, Any]]:

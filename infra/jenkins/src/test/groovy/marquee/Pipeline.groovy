@@ -1,73 +1,101 @@
 package marquee
 
-import com.lesfurets.jenkins.unit.declarative.DeclarativePipelineTest
-import com.lesfurets.jenkins.unit.declarative.WhenDeclaration
+import com.lesfurets.jenkins.unit.BasePipelineTest
 
-/**
- * The Jenkinsfile, executed with everything outside of it played: shells, people, Slack.
- *
- * JenkinsPipelineUnit goes on within a stage that failed, where Jenkins ends it; no stage has two shells, so it shows nowhere.
- */
-abstract class Pipeline extends DeclarativePipelineTest {
+/** The Jenkinsfile, executed with everything outside of it played: shells, people, secrets, Slack. */
+abstract class Pipeline extends BasePipelineTest {
 
     /** Every make target of a delivery, in order: infra/ci/stages.py. */
-    static final List<String> TARGETS = System.getProperty('targets').split(' ')
+    static final List<String> TARGETS = System.getProperty('targets').split(',')
 
     /** What fails, as it is typed into a shell. */
-    Set<String> failing = []
-
-    /** What started the build. */
-    String cause = 'SCMTrigger'
+    final Set<String> failing = []
 
     /** What `make due` says. */
     String models = 'old'
 
-    List<String> shells = []
-    List<Map> slack = []
-    List<String> asked = []
-    List<String> bound = []
+    /** Whether the person who is asked agrees. */
+    boolean agreed = true
+
+    final List<String> shells = []
+    final Map<String, Set<String>> seen = [:]
+    final List<String> agents = []
+    final List<Map> slack = []
+    final List<String> bound = []
+    final Map<String, Object> env = [BRANCH_NAME: 'main', BUILD_TAG: 'jenkins-marquee-main-117']
+    final Map<String, Object> params = [:]
 
     @Override
     void setUp() throws Exception {
         scriptRoots = ['../..']
         scriptExtension = ''
         super.setUp()
-        addEnvVar('BRANCH_NAME', 'main')
-        addEnvVar('BUILD_TAG', 'jenkins-marquee-main-117')
-        WhenDeclaration.metaClass.triggeredBy = { String name -> delegate.expression { cause == name } }
-        helper.registerAllowedMethod('sh', [String], this.&shell)
-        helper.registerAllowedMethod('sh', [Map], { Map told -> shell(told.script); "$models\n".toString() })
-        helper.registerAllowedMethod('credentials', [String], { String id -> bound << id; "secret of $id".toString() })
-        helper.registerAllowedMethod('gitUsernamePassword', [Map], { Map told -> bound << told.credentialsId; 'GIT' })
-        helper.registerAllowedMethod('input', [Map], { Map told -> asked << told.message; shells << 'a person' })
-        helper.registerAllowedMethod('slackSend', [Map], { Map told -> slack << told })
-        helper.registerAllowedMethod('recordCoverage', [Map])
-        helper.registerAllowedMethod('unstash', [String])
+        binding.setVariable('env', env)
+        binding.setVariable('params', params)
+        startedBy('SCMTrigger')
+        Map<String, Closure> played = [
+            credentials: { String id -> bind(id, "secret of $id") },
+            gitUsernamePassword: { Map told -> bind(told.credentialsId, 'GIT') },
+            input: { Map told -> ask() },
+            sh: { String command -> shell(command) },
+            slackSend: { Map told -> slack << told },
+            pipeline: { Closure said -> carryOut(said, delegate) },
+        ]
+        played.each { step, play -> helper.registerAllowedMethod(step, [play.parameterTypes[0]], play) }
+        helper.registerAllowedMethod('sh', [Map]) { Map told -> shell(told.script); "$models\n".toString() }
+        ['recordCoverage', 'stash', 'timeout'].each { helper.registerAllowedMethod(it, [Map], null) }
+        ['cron', 'unstash'].each { helper.registerAllowedMethod(it, [String], null) }
+        ['skipStagesAfterUnstable', 'timestamps'].each { helper.registerAllowedMethod(it, [], null) }
+        helper.registerAllowedMethod('script', [Closure], null)
+    }
+
+    void startedBy(String cause) {
+        binding.setVariable('currentBuild', [result: 'SUCCESS', currentResult: 'SUCCESS', cause: cause])
     }
 
     void deliver() {
         runScript('Jenkinsfile')
     }
 
-    /** Return the targets up to one, with it, as shells. */
-    static List<String> upTo(String last) {
-        made(TARGETS[0..TARGETS.indexOf(last)])
-    }
-
+    /** Return targets as they are typed into a shell. */
     static List<String> made(List<String> targets) {
         targets.collect { "make $it".toString() }
     }
 
-    /** Return the arguments of all calls of a step. */
+    /** Return all that is typed up to a target, with it. */
+    static List<String> upTo(String last) {
+        made(TARGETS[0..TARGETS.indexOf(last)])
+    }
+
+    /** Return the first argument of every call of a step. */
     List<Object> calls(String step) {
         helper.callStack.findAll { it.methodName == step }.collect { it.args[0] }
     }
 
-    private void shell(String command) {
+    protected void carryOut(Closure said, Script script) {
+        Section pipeline = new Section('pipeline', script, agents)
+        Section.read(said, pipeline)
+        pipeline.run()
+    }
+
+    protected void shell(String command) {
         shells << command
+        seen[command] = env.keySet() as Set
         if (command in failing) {
-            updateBuildStatus('FAILURE')
+            throw new Stopped('FAILURE')
         }
+    }
+
+    protected void ask() {
+        shells << 'a person'
+        if (!agreed) {
+            throw new Stopped('ABORTED')
+        }
+    }
+
+    protected String bind(String id, String value) {
+        bound << id
+        value
     }
 
 }
