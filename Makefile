@@ -126,7 +126,7 @@ ci: $(INSTALLED) ## all that Jenkins does with a commit, in a clean clone of it;
 
 jenkins-test: $(INSTALLED) ## lint the Jenkinsfile and the jobs, and execute every path of it, without Jenkins
 	@PYTHON=$(PYTHON) infra/local/prerequisites.sh npm
-	@npx --yes npm-groovy-lint@18.0.0 --config infra/jenkins/groovylint.json --failon warning Jenkinsfile infra/jenkins/jobs/*.groovy
+	@npx --yes npm-groovy-lint@14.6.0 --config infra/jenkins/groovylint.json --failon warning Jenkinsfile infra/jenkins/jobs/*.groovy
 	@mvn --quiet --batch-mode --file infra/jenkins/pom.xml test "-Dtargets=$$($(BIN)/python -m infra.ci targets)"
 
 lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with hashes, and each image's part of it

@@ -80,7 +80,7 @@ abstract class Pipeline extends BasePipelineTest {
 
     protected void shell(String command) {
         shells << command
-        seen[command] = env.keySet() as Set
+        seen[command] = new HashSet<>(env.keySet())
         if (command in failing) {
             throw new Stopped('FAILURE')
         }
