@@ -19,10 +19,15 @@ from infra.ci.run import Done, minutes, run
 from infra.ci.stages import TARGETS, chosen
 from infra.images.targets import PUSHED
 from infra.local.machine import ROOT, Machine
+from infra.local.stack import Stack, running
 from shared import bootstrap
 from shared.errors import MarqueeError
 
 _LAST_LINES: Final = 30
+_PORT_OFFSET: Final = 42_000
+_STORE: Final = ("S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""What the clone is told of its store. No BUCKET: the lake in it is empty, and the ratings are the sample's."""
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(soft_wrap=True)
@@ -37,8 +42,8 @@ def stages(
 ) -> None:
     """Do with the last commit what Jenkins does with it: clone it, test it, train models, build and push images.
 
-    The images go to a registry that is started for it, and are read back from there by digest. Exits 1 if a target
-    fails.
+    The images go to a registry that is started for it, and are read back from there by digest; the models to an S3
+    store of its own. Exits 1 if a target fails.
 
     Example: python -m infra.ci run lint test-lake images
     """
@@ -48,7 +53,9 @@ def stages(
         home = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marquee-ci-")))
         home.mkdir(parents=True, exist_ok=True)
         address = stack.enter_context(registry.running(home))
-        clone = Clone.of(ROOT, home, {"REGISTRY": address})
+        store = stack.enter_context(running(Stack(Machine(home / "store", _PORT_OFFSET)), ["s3"])).environment
+        told = {name: store[name] for name in _STORE} | {"AWS_ENDPOINT_URL_S3": store["S3_ENDPOINT"]}
+        clone = Clone.of(ROOT, home, {"REGISTRY": address, **told})
 
         def make(target: str) -> int:
             out.print(f"make {target}", highlight=False)
@@ -76,9 +83,10 @@ def list_targets() -> None:
 @app.command()
 def due(
     hours: Annotated[float, typer.Option(min=0, help="How old a model may be.")] = 60,
+    repository: Annotated[str, typer.Option(envvar="PROVENANCE_REPOSITORY", help="Where models are registered.")] = "",
 ) -> None:
     """Print whether the models are `fresh` or `old`: how long ago each algorithm's last one was registered in git."""
-    found = age.newest(age.tags(ROOT))
+    found = age.newest(age.tags(ROOT, repository))
     typer.echo(age.age(found, datetime.now(UTC), timedelta(hours=hours)))
 
 

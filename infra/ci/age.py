@@ -1,5 +1,6 @@
 """How old the models are that were registered last: their tags in git say so."""
 
+import re
 import subprocess
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -30,13 +31,21 @@ def newest(lines: Iterable[str]) -> dict[Algorithm, datetime]:
     return found
 
 
-def tags(repository: Path) -> list[str]:
-    """Return the tags of registered models, as `newest` reads them. Raises: BadInput with git's own words."""
+def tags(repository: Path, registered_in: str = "") -> list[str]:
+    """Return the tags of registered models, as `newest` reads them, with those of another repository.
+
+    Raises: BadInput with git's own words, without passwords.
+    """
     patterns = [f"refs/tags/{algorithm}@v*" for algorithm in ALGORITHMS]
+    if registered_in:
+        _git(repository, "fetch", "--quiet", "--no-tags", registered_in, *(f"+{each}:{each}" for each in patterns))
     form = "--format=%(refname:strip=2) %(creatordate:unix)"
-    done = subprocess.run(
-        ["git", "-C", str(repository), "for-each-ref", form, *patterns], capture_output=True, text=True
-    )
+    return _git(repository, "for-each-ref", form, *patterns).splitlines()
+
+
+def _git(repository: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(repository), *arguments], capture_output=True, text=True)
     if done.returncode:
-        raise BadInput(f"the age of the models stands in git's tags: {done.stderr.strip()}")
-    return done.stdout.splitlines()
+        said = re.sub(r"//[^/@\s]+@", "//", done.stderr.strip())
+        raise BadInput(f"the age of the models stands in git's tags: {said}")
+    return done.stdout

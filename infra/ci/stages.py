@@ -30,7 +30,7 @@ STAGES: Final = (
     Stage("Offline gate", ("gate",)),
     Stage("Images", ("images",)),
     Stage("Rollout", ("rollout",), on_cluster=True),
-    Stage("Online report", ("online-report",), on_cluster=True),
+    Stage("Online report", ("online-report",)),
 )
 
 TARGETS: Final = tuple(target for stage in STAGES for target in stage.targets)

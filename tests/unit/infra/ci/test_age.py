@@ -26,20 +26,42 @@ def test_the_newest_tag_of_an_algorithm_counts() -> None:
     assert newest(lines) == {"svd": datetime.fromtimestamp(300, UTC), "svdpp": datetime.fromtimestamp(50, UTC)}
 
 
-def test_tags_are_read_from_git(tmp_path: Path) -> None:
-    """With their moment; other tags are not looked at."""
-
-    def git(*arguments: str) -> None:
-        who = ["-c", "user.name=ann", "-c", "user.email=ann@example.com"]
-        subprocess.run(["git", *who, "-C", str(tmp_path), *arguments], check=True, capture_output=True)
-
-    git("init")
-    git("commit", "--allow-empty", "-m", "a model")
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    """Return a repository in which two models are registered."""
+    folder = tmp_path / "registry"
+    git(tmp_path, "init", str(folder))
+    git(folder, "commit", "--allow-empty", "-m", "a model")
     for name in ("svd@v1.0.0", "svdpp@v0.1.0", "v1"):
-        git("tag", "-m", name, name)
-    found = newest(tags(tmp_path))
+        git(folder, "tag", "-m", name, name)
+    return folder
+
+
+def git(folder: Path, *arguments: str) -> None:
+    who = ["-c", "user.name=ann", "-c", "user.email=ann@example.com"]
+    subprocess.run(["git", *who, "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+def test_tags_are_read_from_git(registry: Path) -> None:
+    """With their moment; other tags are not looked at."""
+    found = newest(tags(registry))
     assert found.keys() == {"svd", "svdpp"}
     assert datetime.now(UTC) - found["svd"] < timedelta(minutes=5)
+
+
+def test_models_may_be_registered_in_another_repository(registry: Path, tmp_path: Path) -> None:
+    """As a build's checkout is gone with it."""
+    checkout = tmp_path / "checkout"
+    git(tmp_path, "init", str(checkout))
+    assert tags(checkout) == []
+    assert tags(checkout, str(registry)) == tags(registry)
+
+
+def test_a_password_is_not_told(registry: Path) -> None:
+    """Of a repository that cannot be reached."""
+    with pytest.raises(BadInput) as told:
+        tags(registry, "http://ann:secret@127.0.0.1:1/marquee.git")
+    assert "secret" not in str(told.value)
 
 
 def test_a_folder_without_git_has_no_age(tmp_path: Path) -> None:
