@@ -7,16 +7,6 @@ INSTALLED := $(VENV)/installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images test unit integration long lint format bench lock clean
-.PHONY: test-events test-lake test-trainers test-serving test-releases coverage models due rollout online-report jenkins-test ci
-
-# Which unit tests each of the five targets runs; every folder of tests/unit is in one of them.
-EVENTS := shared functions/ingest infra/kafka infra/local cli
-LAKE := functions/fold_lake functions/build_matrix infra/minio infra/test_accounts.py infra/test_background.py
-TRAINERS := functions/train functions/evaluate_offline test_new_users.py
-SERVING := functions/score functions/recommend knative rancher infra/cluster test_images.py
-RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/ci infra/jenkins test_documents.py
-UNIT = COVERAGE_FILE=build/coverage/.coverage.$(@:test-%=%) $(BIN)/python -m pytest $(addprefix tests/unit/,$(1)) \
-	--cov --cov-report= --junit-xml=build/junit/$(@:test-%=%).xml $(ARGS)
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +57,17 @@ test: $(INSTALLED) ## all tests but the long ones and the cluster's, with covera
 
 unit: $(INSTALLED) ## the tests that start nothing
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+.PHONY: test-events test-lake test-trainers test-serving test-releases coverage models due rollout online-report jenkins-test ci
+
+# Which unit tests each of the five targets runs; every folder of tests/unit is in one of them.
+EVENTS := shared functions/ingest infra/kafka infra/local cli
+LAKE := functions/fold_lake functions/build_matrix infra/minio infra/test_accounts.py infra/test_background.py
+TRAINERS := functions/train functions/evaluate_offline test_new_users.py
+SERVING := functions/score functions/recommend knative rancher infra/cluster test_images.py
+RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/ci infra/jenkins test_documents.py
+UNIT = COVERAGE_FILE=build/coverage/.coverage.$(@:test-%=%) $(BIN)/python -m pytest $(addprefix tests/unit/,$(1)) \
+	--cov --cov-report= --junit-xml=build/junit/$(@:test-%=%).xml $(ARGS)
 
 test-events: $(INSTALLED) ## unit tests of events, parsing and what functions share
 	@$(call UNIT,$(EVENTS))
