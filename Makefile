@@ -105,9 +105,9 @@ bench: $(INSTALLED) ## measure every claim beside its peer; NAME=recommend for o
 	@PYTHON=$(PYTHON) infra/local/prerequisites.sh wrk
 	@$(BIN)/python -m benchmarks $(NAME)
 
-images: $(INSTALLED) ## build the images of all functions into .marquee/images, by docker or as root by buildah; NAME=score for one; REGISTRY=host pushes them
+images: $(INSTALLED) ## build the images of all functions into .marquee/images, by docker or as root by buildah; NAME=score for one, BASE_IMAGE=... on another base; REGISTRY=host pushes them
 	@docker info >/dev/null 2>&1 || PYTHON=$(PYTHON) infra/local/prerequisites.sh buildah debootstrap
-	@$(BIN)/python -m infra.images build --out .marquee/images $(if $(REGISTRY),--push $(REGISTRY)) $(NAME)
+	@$(BIN)/python -m infra.images build --out .marquee/images $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) $(if $(REGISTRY),--push $(REGISTRY)) $(NAME)
 
 models: $(INSTALLED) ## train, register and judge models, unless those that are registered are young
 	@if [ "$$($(MAKE) --silent due)" = fresh ]; then echo "the models are fresh"; \
@@ -127,7 +127,7 @@ ci: $(INSTALLED) ## all that Jenkins does with a commit, in a clean clone of it;
 
 jenkins-test: $(INSTALLED) ## lint the Jenkinsfile and the jobs, and execute every path of it, without Jenkins
 	@PYTHON=$(PYTHON) infra/local/prerequisites.sh npm
-	@npx --yes npm-groovy-lint@14.6.0 --config infra/jenkins/groovylint.json --failon warning Jenkinsfile infra/jenkins/jobs/*.groovy
+	@npx --yes npm-groovy-lint@14.6.0 --noserver --config infra/jenkins/groovylint.json --failon warning Jenkinsfile infra/jenkins/jobs/*.groovy
 	@mvn --quiet --batch-mode --file infra/jenkins/pom.xml test "-Dtargets=$$($(BIN)/python -m infra.ci targets)"
 
 lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with hashes, and each image's part of it
