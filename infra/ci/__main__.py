@@ -28,7 +28,6 @@ _PORT_OFFSET: Final = 42_000
 _STORE: Final = ("S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """What the clone is told of its store. No BUCKET: the lake in it is empty, and the ratings are the sample's."""
 
-
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(soft_wrap=True)
 errors = Console(stderr=True, soft_wrap=True)
@@ -38,24 +37,27 @@ errors = Console(stderr=True, soft_wrap=True)
 def stages(
     targets: Annotated[list[str] | None, typer.Argument(help="Which make targets; all if none is named.")] = None,
     folder: Annotated[Path | None, typer.Option(help="A new folder for clone and logs, to keep them.")] = None,
-    cluster: Annotated[bool, typer.Option(help="Release to the cluster of kubectl's context, too.")] = False,
+    cluster: Annotated[
+        bool, typer.Option(help="Release to kubectl's cluster, too; BUCKET and S3_ENDPOINT say which its store is.")
+    ] = False,
 ) -> None:
     """Do with the last commit what Jenkins does with it: clone it, test it, train models, build and push images.
 
-    The images go to a registry that is started for it, and are read back from there by digest; the models to an S3
-    store of its own. Exits 1 if a target fails.
+    The images go to a registry that is started for it, and are read back from there by digest; the models, unless
+    there is a cluster, to an S3 store that is started for it, too. Exits 1 if a target fails.
 
     Example: python -m infra.ci run lint test-lake images
     """
     wanted = chosen(targets or ())
     left_out = [stage for stage in wanted if stage.on_cluster and not cluster]
     with ExitStack() as stack:
-        home = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marquee-ci-")))
+        home = (folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marquee-ci-")))).absolute()
         home.mkdir(parents=True, exist_ok=True)
-        address = stack.enter_context(registry.running(home))
-        store = stack.enter_context(running(Stack(Machine(home / "store", _PORT_OFFSET)), ["s3"])).environment
-        told = {name: store[name] for name in _STORE} | {"AWS_ENDPOINT_URL_S3": store["S3_ENDPOINT"]}
-        clone = Clone.of(ROOT, home, {"REGISTRY": address, **told})
+        told = {"REGISTRY": stack.enter_context(registry.running(home))}
+        if not cluster:
+            store = stack.enter_context(running(Stack(Machine(home / "store", _PORT_OFFSET)), ["s3"])).environment
+            told |= {name: store[name] for name in _STORE} | {"AWS_ENDPOINT_URL_S3": store["S3_ENDPOINT"]}
+        clone = Clone.of(ROOT, home, told)
 
         def make(target: str) -> int:
             out.print(f"make {target}", highlight=False)
