@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 
 from infra.ci import age, registry
-from infra.ci.clone import Clone
+from infra.ci.clone import STORE, Clone
 from infra.ci.online import newest_report
 from infra.ci.run import Done, minutes, run
-from infra.ci.stages import TARGETS, chosen
+from infra.ci.stages import TARGETS, Stage, chosen
 from infra.images.targets import PUSHED
 from infra.local.machine import ROOT, Machine
 from infra.local.stack import Stack, running
@@ -25,8 +25,6 @@ from shared.errors import MarqueeError
 
 _LAST_LINES: Final = 30
 _PORT_OFFSET: Final = 42_000
-_STORE: Final = ("S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-"""What the clone is told of its store. No BUCKET: the lake in it is empty, and the ratings are the sample's."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(soft_wrap=True)
@@ -53,15 +51,16 @@ def stages(
     with ExitStack() as stack:
         home = (folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="marquee-ci-")))).absolute()
         home.mkdir(parents=True, exist_ok=True)
-        told = {"REGISTRY": stack.enter_context(registry.running(home))}
-        if not cluster:
-            store = stack.enter_context(running(Stack(Machine(home / "store", _PORT_OFFSET)), ["s3"])).environment
-            told |= {name: store[name] for name in _STORE} | {"AWS_ENDPOINT_URL_S3": store["S3_ENDPOINT"]}
-        clone = Clone.of(ROOT, home, told)
+        clone = Clone.of(ROOT, home, {"REGISTRY": stack.enter_context(registry.running(home))})
+        if cluster:
+            store = {name: os.environ[name] for name in STORE if name in os.environ}
+        else:
+            own = stack.enter_context(running(Stack(Machine(home / "store", _PORT_OFFSET)), ["s3"])).environment
+            store = {name: own[name] for name in STORE if name != "BUCKET"}  # empty: the ratings are the sample's
 
-        def make(target: str) -> int:
+        def make(stage: Stage, target: str) -> int:
             out.print(f"make {target}", highlight=False)
-            return clone.make(target)
+            return clone.make(target, store if stage.has_store else {})
 
         done: list[Done] = []
         for each in run([stage for stage in wanted if stage not in left_out], make):

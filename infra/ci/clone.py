@@ -12,6 +12,9 @@ from shared.errors import BadInput
 _OURS: Final = ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MARQUEE_HOME")
 """What this shell was told about another checkout."""
 
+STORE: Final = ("BUCKET", "S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""What this shell may have been told about a store: only targets that need it hear of it."""
+
 
 @dataclass(frozen=True)
 class Clone:
@@ -28,18 +31,19 @@ class Clone:
         _git("clone", "--quiet", "--bare", "--no-hardlinks", str(repository), str(origin))
         _git("clone", "--quiet", str(origin), str(folder))
         logs.mkdir()
-        inherited = {name: value for name, value in os.environ.items() if name not in _OURS}
+        inherited = {name: value for name, value in os.environ.items() if name not in (*_OURS, *STORE)}
         return cls(folder, logs, {**inherited, **told})
 
     def log(self, target: str) -> Path:
         """Return where it stands what a target said."""
         return self.logs / f"{target}.log"
 
-    def make(self, target: str) -> int:
-        """Make a target, and return make's exit status."""
+    def make(self, target: str, told: Mapping[str, str]) -> int:
+        """Make a target that is told something besides, and return make's exit status."""
+        environment = {**self.environment, **told}
         with self.log(target).open("w") as log:
             done = subprocess.run(
-                ["make", target], cwd=self.folder, env=self.environment, stdout=log, stderr=subprocess.STDOUT
+                ["make", target], cwd=self.folder, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
         return done.returncode
 

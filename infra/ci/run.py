@@ -19,13 +19,13 @@ class Done:
 
 
 def run(
-    stages: Sequence[Stage], make: Callable[[str], int], clock: Callable[[], float] = time.monotonic
+    stages: Sequence[Stage], make: Callable[[Stage, str], int], clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Done]:
     """Yield what came of each target, stage by stage; none is begun after a stage in which one failed."""
 
     def timed(stage: Stage, target: str) -> Done:
         began = clock()
-        status = make(target)
+        status = make(stage, target)
         return Done(stage.name, target, status, clock() - began)
 
     for stage in stages:

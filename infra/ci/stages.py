@@ -1,7 +1,7 @@
 """The one list of what is done with a commit to the main branch, in order. A test compares the Jenkinsfile with it."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.errors import BadInput
@@ -13,6 +13,8 @@ class Stage:
 
     name: str
     targets: tuple[str, ...]
+    has_store: bool = False
+    """Whether it is told where the site's bucket is, which no test may see."""
     on_cluster: bool = False
     """Whether it acts on a cluster where Marquee runs."""
 
@@ -23,14 +25,14 @@ STAGES: Final = (
     Stage("Unit tests", ("test-events", "test-lake", "test-trainers", "test-serving", "test-releases")),
     Stage("Coverage", ("coverage",)),
     Stage("Integration tests", ("integration",)),
-    Stage("Fetch", ("fetch",)),
-    Stage("Preprocess", ("preprocess",)),
-    Stage("Retrain", ("retrain",)),
-    Stage("Register", ("register",)),
-    Stage("Offline gate", ("gate",)),
+    Stage("Fetch", ("fetch",), has_store=True),
+    Stage("Preprocess", ("preprocess",), has_store=True),
+    Stage("Retrain", ("retrain",), has_store=True),
+    Stage("Register", ("register",), has_store=True),
+    Stage("Offline gate", ("gate",), has_store=True),
     Stage("Images", ("images",)),
-    Stage("Rollout", ("rollout",), on_cluster=True),
-    Stage("Online report", ("online-report",)),
+    Stage("Rollout", ("rollout",), has_store=True, on_cluster=True),
+    Stage("Online report", ("online-report",), has_store=True),
 )
 
 TARGETS: Final = tuple(target for stage in STAGES for target in stage.targets)
@@ -44,4 +46,4 @@ def chosen(names: Iterable[str], stages: Sequence[Stage] = STAGES) -> list[Stage
     if not wanted:
         return list(stages)
     parts = [(stage, tuple(target for target in stage.targets if target in wanted)) for stage in stages]
-    return [Stage(stage.name, targets, stage.on_cluster) for stage, targets in parts if targets]
+    return [replace(stage, targets=targets) for stage, targets in parts if targets]

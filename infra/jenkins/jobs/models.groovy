@@ -21,7 +21,7 @@ job('marquee-models') {
             string('AWS_SECRET_ACCESS_KEY', 'marquee-s3-secret')
         }
     }
-    steps { shell('make models') }
+    steps { shell('BUCKET=$SITE_BUCKET S3_ENDPOINT=$SITE_S3_ENDPOINT make models') }
     configure { // job-dsl has no word for the binding of git's password
         it / buildWrappers / 'org.jenkinsci.plugins.credentialsbinding.impl.SecretBuildWrapper' / bindings <<
             'jenkins.plugins.git.GitUsernamePasswordBinding' {

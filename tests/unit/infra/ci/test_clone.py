@@ -8,7 +8,7 @@ from shared.errors import BadInput
 
 MAKEFILE = """
 good:
-\t@echo "to $(REGISTRY), home '$(MARQUEE_HOME)'"
+\t@echo "to $(REGISTRY), home '$(MARQUEE_HOME)', bucket '$(BUCKET)'"
 bad:
 \t@exit 3
 """
@@ -28,14 +28,17 @@ def repository(tmp_path: Path) -> Path:
 def test_a_clone_has_what_is_committed_and_is_told_only_what_is_its(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not where this shell's own machine is."""
+    """Not where this shell's own machine is, and of a store only if it needs one."""
     monkeypatch.setenv("MARQUEE_HOME", "/elsewhere")
+    monkeypatch.setenv("BUCKET", "of-a-site")
     (repository / "Makefile").write_text("changed since")
     clone = Clone.of(repository, tmp_path, {"REGISTRY": "127.0.0.1:5000"})
-    assert clone.make("good") == 0
-    assert clone.log("good").read_text() == "to 127.0.0.1:5000, home ''\n"
-    assert clone.make("bad") != 0
-    assert clone.make("neither") != 0
+    assert clone.make("good", {}) == 0
+    assert clone.log("good").read_text() == "to 127.0.0.1:5000, home '', bucket ''\n"
+    assert clone.make("good", {"BUCKET": "mine"}) == 0
+    assert clone.log("good").read_text() == "to 127.0.0.1:5000, home '', bucket 'mine'\n"
+    assert clone.make("bad", {}) != 0
+    assert clone.make("neither", {}) != 0
 
 
 def test_what_a_clone_pushes_stays_with_it(repository: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ def test_stages_follow_each_other_and_targets_of_one_run_together() -> None:
     meet = threading.Barrier(2, timeout=10)
     made = []
 
-    def make(target: str) -> int:
+    def make(_: Stage, target: str) -> int:
         if target in "bc":
             meet.wait()
         made.append(target)
@@ -25,14 +25,14 @@ def test_stages_follow_each_other_and_targets_of_one_run_together() -> None:
 
 def test_nothing_follows_a_stage_in_which_a_target_failed() -> None:
     """What ran beside it is waited for and told."""
-    done = list(run(STAGES, lambda target: 2 if target == "b" else 0))
+    done = list(run(STAGES, lambda _, target: 2 if target == "b" else 0))
     assert [(each.target, each.status) for each in done] == [("a", 0), ("b", 2), ("c", 0)]
 
 
 def test_minutes_are_those_of_each_target() -> None:
     """And in all those of the longest of each stage."""
     clock = itertools.count(0, 60)
-    done = list(run(STAGES[:1], lambda target: 0, lambda: next(clock)))
+    done = list(run(STAGES[:1], lambda *_: 0, lambda: next(clock)))
     done += [Done("Both", "b", 0, 120.0), Done("Both", "c", 2, 30.0)]
     lines = minutes(done, STAGES[2:]).splitlines()
     assert [line.split()[1:3] for line in lines[:3]] == [["a", "1.00"], ["b", "2.00"], ["c", "0.50"]]

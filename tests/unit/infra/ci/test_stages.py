@@ -59,6 +59,13 @@ def covers(part: Path, file: Path) -> bool:
     return file == part or part in file.parents
 
 
+def test_no_test_is_told_of_a_store() -> None:
+    """Neither by `make ci` nor by Jenkins: it could write to what users live on."""
+    assert not any(
+        target.startswith(("test-", "integration")) for each in STAGES if each.has_store for target in each.targets
+    )
+
+
 def test_some_targets_can_be_chosen() -> None:
     """They keep their order and their stages; a word mistyped is no target."""
     assert chosen([]) == list(STAGES)

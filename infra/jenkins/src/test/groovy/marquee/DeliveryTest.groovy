@@ -155,12 +155,13 @@ class DeliveryTest extends Pipeline {
         assertFalse(helper.callStack.join(' ').contains('secret of'))
     }
 
-    /** Tests see no secret; who trains and who releases sees that of the bucket, who builds images that of the registry. */
+    /** Tests see no secret and no store; who trains and who releases sees that of the bucket, who builds images that of the registry. */
     @Test
     void secretsAreSeenWhereTheyAreNeeded() {
         deliver()
         List<String> trained = TARGETS[TARGETS.indexOf('fetch')..TARGETS.indexOf('gate')]
         assertEquals(made(trained + ['rollout', 'online-report']), shells.findAll { 'AWS_SECRET_ACCESS_KEY' in seen[it] })
+        assertEquals(made(trained + ['rollout', 'online-report']), shells.findAll { 'BUCKET' in seen[it] })
         assertEquals(['make images'], shells.findAll { 'REGISTRY_AUTH_FILE' in seen[it] })
     }
 

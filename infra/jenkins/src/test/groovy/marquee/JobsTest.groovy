@@ -14,7 +14,8 @@ class JobsTest {
     void theJobsAreThese() {
         assertEquals([], said('delivery', 'cron'))
         assertEquals(['Jenkinsfile'], said('delivery', 'scriptPath'))
-        assertEquals([['H 4 */3 * *'], ['make models']], ['cron', 'shell'].collect { said('models', it) })
+        assertEquals(['H 4 */3 * *'], said('models', 'cron'))
+        assertEquals(['BUCKET=$SITE_BUCKET S3_ENDPOINT=$SITE_S3_ENDPOINT make models'], said('models', 'shell'))
         assertEquals([['H 1 * * *'], ['make drill']], ['cron', 'shell'].collect { said('drill', it) })
     }
 

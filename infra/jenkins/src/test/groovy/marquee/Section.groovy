@@ -113,10 +113,11 @@ class Section {
         if (where) {
             agents << where
         }
-        Map names = [:]
+        Map names = [env: script.env] // a map that listens answers for every name
         if (bound) {
             read(bound, names)
         }
+        names.remove('env')
         script.env.putAll(names)
         String result = attempt()
         script.currentBuild.result = worse(script.currentBuild.result, result)
