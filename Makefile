@@ -75,8 +75,39 @@ test: $(INSTALLED) ## all tests but the long ones and the cluster's, with covera
 unit: $(INSTALLED) ## the tests that start nothing
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
+.PHONY: test-events test-lake test-trainers test-serving test-releases coverage models due rollout online-report jenkins-test ci
+
+# Which unit tests each of the five targets runs; every folder of tests/unit is in one of them.
+EVENTS := shared functions/ingest infra/kafka infra/local cli
+LAKE := functions/fold_lake functions/build_matrix infra/minio infra/test_accounts.py infra/test_background.py
+TRAINERS := functions/train functions/evaluate_offline test_new_users.py
+SERVING := functions/score functions/recommend knative rancher infra/cluster test_images.py
+RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/ci infra/jenkins test_documents.py
+UNIT = COVERAGE_FILE=build/coverage/.coverage.$(@:test-%=%) $(BIN)/python -m pytest $(addprefix tests/unit/,$(1)) \
+	--cov --cov-report= --junit-xml=build/junit/$(@:test-%=%).xml $(ARGS)
+
+test-events: $(INSTALLED) ## unit tests of events, parsing and what functions share
+	@$(call UNIT,$(EVENTS))
+
+test-lake: $(INSTALLED) ## unit tests of lake and matrix
+	@$(call UNIT,$(LAKE))
+
+test-trainers: $(INSTALLED) ## unit tests of trainers and offline evaluation
+	@$(call UNIT,$(TRAINERS))
+
+test-serving: $(INSTALLED) ## unit tests of serving and of its manifests
+	@$(call UNIT,$(SERVING))
+
+test-releases: $(INSTALLED) ## unit tests of rollout, online evaluation, images and delivery
+	@$(call UNIT,$(RELEASES))
+
+coverage: $(INSTALLED) ## what the five together cover of functions/ and shared/, as build/coverage.xml; at least 90 %
+	@$(BIN)/coverage combine --quiet --keep --data-file=build/coverage/all build/coverage
+	@$(BIN)/coverage xml --quiet --data-file=build/coverage/all -o build/coverage.xml
+	@$(BIN)/coverage report --data-file=build/coverage/all --fail-under=90
+
 integration: $(INSTALLED) ## the tests on real Kafka, SeaweedFS and Envoy
-	@$(BIN)/python -m pytest tests/integration -m "not long" $(ARGS)
+	@$(BIN)/python -m pytest tests/integration -m "not long" --junit-xml=build/junit/integration.xml $(ARGS)
 
 long: $(INSTALLED) ## the tests that take minutes each: the loop going round by itself, the drill, releases under kills, an erasure, twenty restarts
 	@$(BIN)/python -m pytest -m long $(ARGS)
@@ -91,9 +122,30 @@ bench: $(INSTALLED) ## measure every claim beside its peer; NAME=recommend for o
 	@PYTHON=$(PYTHON) infra/local/prerequisites.sh wrk
 	@$(BIN)/python -m benchmarks $(NAME)
 
-images: $(INSTALLED) ## build the images of all functions into .marquee/images, by docker or as root by buildah; NAME=score for one
+images: $(INSTALLED) ## build the images of all functions into .marquee/images, by docker or as root by buildah; NAME=score for one, BASE_IMAGE=... on another base; REGISTRY=host pushes them
 	@docker info >/dev/null 2>&1 || PYTHON=$(PYTHON) infra/local/prerequisites.sh buildah debootstrap
-	@$(BIN)/python -m infra.images build --out .marquee/images $(NAME)
+	@$(BIN)/python -m infra.images build --out .marquee/images $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) $(if $(REGISTRY),--push $(REGISTRY)) $(NAME)
+
+models: $(INSTALLED) ## train, register and judge models, unless those that are registered are young
+	@if [ "$$($(MAKE) --silent due)" = fresh ]; then echo "the models are fresh"; \
+		else $(MAKE) fetch && $(MAKE) preprocess && $(MAKE) retrain && $(MAKE) register && $(MAKE) gate; fi
+
+due: $(INSTALLED) ## say whether the registered models are fresh or old
+	@$(BIN)/python -m infra.ci due
+
+rollout: $(INSTALLED) ## give users the images that were pushed, and watch until they have them or have the old ones back; OVERLAY=rancher
+	@$(BIN)/python -m infra.deploy .marquee/images/pushed.json --overlay $(or $(OVERLAY),rancher) --why "$(or $(BUILD_TAG),by hand)"
+
+online-report: $(INSTALLED) ## what users of each model did, into build/online.json
+	@$(BIN)/python -m infra.ci online build/online.json
+
+ci: $(INSTALLED) ## all that Jenkins does with a commit, in a clean clone of it; TARGETS="lint images" for some
+	@$(BIN)/python -m infra.ci run $(TARGETS) $(ARGS)
+
+jenkins-test: $(INSTALLED) ## lint the Jenkinsfile and the jobs, and execute every path of it, without Jenkins
+	@PYTHON=$(PYTHON) infra/local/prerequisites.sh npm
+	@npx --yes npm-groovy-lint@14.6.0 --noserver --config infra/jenkins/groovylint.json --failon warning Jenkinsfile infra/jenkins/jobs/*.groovy
+	@mvn --quiet --batch-mode --file infra/jenkins/pom.xml test "-Dtargets=$$($(BIN)/python -m infra.ci targets)"
 
 lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with hashes, and each image's part of it
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --no-strip-extras --generate-hashes --no-emit-index-url --quiet \
@@ -104,4 +156,4 @@ lock: $(INSTALLED) ## resolve pyproject.toml anew into requirements.txt, with ha
 
 clean: ## remove what was installed and generated, the data of `make up` too
 	@if [ -x $(BIN)/marquee ]; then $(BIN)/marquee down; fi
-	rm -rf $(VENV) .marquee infra/local/kafka/target .coverage coverage.xml .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .marquee build infra/local/kafka/target infra/jenkins/target .coverage coverage.xml .mypy_cache .ruff_cache .pytest_cache

@@ -1,6 +1,7 @@
-"""Go, from whose modules come schemas, kustomize, MinIO and the cluster."""
+"""Go, from whose modules come schemas, kustomize, MinIO, a registry of images and the cluster."""
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -29,3 +30,18 @@ def module(path: str, version: str) -> Path:
     if "Error" in told:
         raise NotReady(f"{path}@{version}: {told['Error']}")
     return Path(told["Dir"])
+
+
+def program(package: str, version: str, folder: Path) -> Path:
+    """Return a Go program in a folder, compiled there, without C, if it is not there yet.
+
+    Raises: BadInput if there is no Go; NotReady with what Go says.
+    """
+    path = folder / package.rpartition("/")[2]
+    if not path.exists():
+        command = [go(), "install", "-trimpath", "-ldflags", "-s -w", f"{package}@{version}"]
+        told = os.environ | {"GOBIN": str(folder), "CGO_ENABLED": "0"}
+        done = subprocess.run(command, env=told, capture_output=True, text=True)
+        if done.returncode:
+            raise NotReady(f"{path.name} does not compile: {done.stderr[-2000:]}")
+    return path

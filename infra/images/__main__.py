@@ -13,7 +13,7 @@ from infra.images import commands, facts
 from infra.images import lock as requirements
 from infra.images.archive import SBOM, Archive
 from infra.images.engines import Engine, Name, engine
-from infra.images.targets import ROOT, chosen, reference
+from infra.images.targets import PUSHED, ROOT, chosen, reference
 from shared.errors import BadInput
 
 LIST = "images.json"
@@ -42,6 +42,8 @@ def build(
             typer.echo(f"[{number}/{len(names)}] {name}", nl=False, err=True)
             built = one(builder, name, arguments, known, out, push)
             note(out / LIST, name, built)
+            if "pushed" in built:
+                note(out / PUSHED, name, built["pushed"])
             megabytes = f"{built['size'] / 1e6:.0f} MB, {built['unpacked'] / 1e6:.0f} MB beyond the base"
             typer.echo(f": {megabytes}, {time.monotonic() - started:.0f} s", err=True)
     except BadInput as error:
@@ -78,8 +80,8 @@ def one(
     return built
 
 
-def note(path: Path, name: str, built: Mapping[str, Any]) -> None:
-    """Write what was built into images.json, beside what is known of other images."""
+def note(path: Path, name: str, built: Mapping[str, Any] | str) -> None:
+    """Write what was built into a list in JSON, beside what is known of other images."""
     listed = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps(listed | {name: built}, indent=2) + "\n")
 

@@ -9,6 +9,9 @@ from shared.errors import BadInput
 ROOT: Final = Path(__file__).parents[2]
 """The folder that images are built from."""
 
+PUSHED: Final = "pushed.json"
+"""Where it stands, beside the archives, which digest a registry gave each image; `python -m infra.deploy` reads it."""
+
 PLAIN: Final = "plain"
 """No extra: what every image holds; all others stand on it."""
 

@@ -2,14 +2,12 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Final
 
 from infra.cache import cache
-from infra.go import go
+from infra.go import program
 from infra.minio.set_up import Key
-from shared.errors import NotReady
 
 _DOCKERFILE: Final = Path(__file__).with_name("Dockerfile")
 
@@ -26,14 +24,7 @@ def build() -> Path:
 
     Raises: BadInput if there is no Go; NotReady with what Go says.
     """
-    folder = cache(f"minio-{version()}")
-    if not (folder / "minio").exists():
-        command = [go(), "install", "-trimpath", "-ldflags", "-s -w", f"github.com/minio/minio@{version()}"]
-        told = os.environ | {"GOBIN": str(folder), "CGO_ENABLED": "0"}
-        done = subprocess.run(command, env=told, capture_output=True, text=True)
-        if done.returncode:
-            raise NotReady(f"MinIO does not compile: {done.stderr[-2000:]}")
-    return folder / "minio"
+    return program("github.com/minio/minio", version(), cache(f"minio-{version()}"))
 
 
 def command(data: Path, address: str, certificates: Path | None = None) -> list[str]:

@@ -2,7 +2,7 @@ import shutil
 
 import pytest
 
-MANIFESTS = ("tests/unit/knative", "tests/unit/rancher")
+MANIFESTS = ("tests/unit/knative", "tests/unit/rancher", "tests/unit/infra/jenkins")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

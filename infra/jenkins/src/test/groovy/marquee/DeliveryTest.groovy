@@ -1,0 +1,175 @@
+package marquee
+
+import static org.junit.jupiter.api.Assertions.assertEquals
+import static org.junit.jupiter.api.Assertions.assertFalse
+import static org.junit.jupiter.api.Assertions.assertTrue
+
+import org.junit.jupiter.api.BeforeEach
+import org.junit.jupiter.api.Test
+import org.junit.jupiter.params.ParameterizedTest
+import org.junit.jupiter.params.provider.MethodSource
+
+/** What is done with a commit, and what Slack hears of it. */
+class DeliveryTest extends Pipeline {
+
+    static final List<String> UNIT = TARGETS.findAll { it.startsWith('test-') }
+
+    static List<String> targets() {
+        TARGETS
+    }
+
+    @Override
+    @BeforeEach
+    void setUp() throws Exception {
+        super.setUp()
+    }
+
+    /** From the tests to a watched rollout and its report, without anybody asked. */
+    @Test
+    void aCommitOnMainIsDelivered() {
+        deliver()
+        assertEquals(made(TARGETS), shells)
+        assertEquals(['good'], slack*.color)
+        assertJobStatusSuccess()
+    }
+
+    /** Nothing is trained, pushed or released for it, and no secret is bound. */
+    @Test
+    void aCommitElsewhereIsTested() {
+        env.BRANCH_NAME = 'an-idea'
+        deliver()
+        assertEquals(upTo('integration'), shells)
+        assertEquals([], bound)
+        assertEquals([], slack)
+    }
+
+    /** At night the age of the models is asked first, and nothing else is done if they are fresh. */
+    @Test
+    void freshModelsAreLeftAlone() {
+        startedBy('TimerTrigger')
+        models = 'fresh'
+        deliver()
+        assertEquals(['make --silent due'], shells)
+        assertEquals([], slack)
+        assertJobStatusSuccess()
+    }
+
+    /** Old ones are trained anew, and go the whole way. */
+    @Test
+    void oldModelsAreReplaced() {
+        startedBy('TimerTrigger')
+        deliver()
+        assertEquals(['make --silent due'] + made(TARGETS), shells)
+    }
+
+    /** If their age cannot be known, nothing is guessed. */
+    @Test
+    void anUnknownAgeEndsTheBuild() {
+        startedBy('TimerTrigger')
+        failing << 'make --silent due'
+        deliver()
+        assertEquals(['make --silent due'], shells)
+        assertEquals(['danger'], slack*.color)
+    }
+
+    /** Whatever fails is the last that is done, but for what runs beside it; Slack hears of it. */
+    @ParameterizedTest
+    @MethodSource('targets')
+    void nothingFollowsAFailure(String target) {
+        failing << "make $target".toString()
+        deliver()
+        assertEquals(upTo(target in UNIT ? UNIT.last() : target), shells)
+        assertEquals(['danger'], slack*.color)
+        assertJobStatusFailure()
+    }
+
+    /** A failed test does not keep the reports of the others from being read. */
+    @Test
+    void everyPartReportsItsTests() {
+        failing << "make ${UNIT.first()}".toString()
+        deliver()
+        assertEquals(UNIT.collect { "build/junit/${it - 'test-'}.xml".toString() }, calls('junit'))
+    }
+
+    /** Coverage is recorded with gates, in the form that coverage.py writes. */
+    @Test
+    void coverageHasAGate() {
+        deliver()
+        Map told = calls('recordCoverage')[0]
+        assertEquals([[parser: 'COBERTURA', pattern: 'build/coverage.xml']], told.tools)
+        assertTrue(told.qualityGates.any { it.baseline == 'PROJECT' && it.threshold == 90.0 && it.criticality == 'FAILURE' })
+    }
+
+    /** A rejected model is told of as such, and no image is built. */
+    @Test
+    void aRejectedModelIsNotReleased() {
+        failing << 'make gate'
+        deliver()
+        assertFalse('make images' in shells)
+        assertTrue(slack[0].message.contains('the offline gate let no new model pass'))
+    }
+
+    /** A canary that was rolled back is told of as such. */
+    @Test
+    void aRolledBackCanaryIsTold() {
+        failing << 'make rollout'
+        deliver()
+        assertFalse('make online-report' in shells)
+        assertTrue(slack[0].message.contains('users were not moved, or were moved back'))
+    }
+
+    /** A person is asked only if the build's parameter says so: after the images, before the users. */
+    @Test
+    void aPersonMayHaveToAgree() {
+        params.APPROVE = true
+        deliver()
+        assertEquals(upTo('images') + ['a person'] + (made(TARGETS) - upTo('images')), shells)
+    }
+
+    /** Who says no keeps the users where they are. */
+    @Test
+    void aPersonMayDisagree() {
+        params.APPROVE = true
+        agreed = false
+        deliver()
+        assertEquals(upTo('images') + ['a person'], shells)
+        assertTrue(slack[0].message.contains('ABORTED'))
+        assertEquals(['danger'], slack*.color)
+    }
+
+    /** Only main is built by the clock. */
+    @Test
+    void onlyMainHasASchedule() {
+        deliver()
+        assertEquals(['H 3 * * *'], calls('cron'))
+        env.BRANCH_NAME = 'an-idea'
+        deliver()
+        assertEquals(['H 3 * * *', ''], calls('cron'))
+    }
+
+    /** What is bound is in no argument of any step. */
+    @Test
+    void secretsAreBoundAndNeverWritten() {
+        deliver()
+        assertEquals(['marquee-git', 'marquee-registry', 'marquee-s3-key', 'marquee-s3-secret'], bound.unique().sort())
+        assertFalse(helper.callStack.join(' ').contains('secret of'))
+    }
+
+    /** Tests see no secret and no store; who trains and who releases sees that of the bucket, who builds images that of the registry. */
+    @Test
+    void secretsAreSeenWhereTheyAreNeeded() {
+        deliver()
+        List<String> trained = TARGETS[TARGETS.indexOf('fetch')..TARGETS.indexOf('gate')]
+        assertEquals(made(trained + ['rollout', 'online-report']), shells.findAll { 'AWS_SECRET_ACCESS_KEY' in seen[it] })
+        assertEquals(made(trained + ['rollout', 'online-report']), shells.findAll { 'BUCKET' in seen[it] })
+        assertEquals(['make images'], shells.findAll { 'REGISTRY_AUTH_FILE' in seen[it] })
+    }
+
+    /** Only who releases runs where users can be moved, and images are built apart. */
+    @Test
+    void agentsAreApart() {
+        deliver()
+        assertEquals(['marquee', 'marquee-images', 'marquee-release'], agents)
+    }
+
+}

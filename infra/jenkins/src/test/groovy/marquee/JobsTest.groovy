@@ -1,0 +1,43 @@
+package marquee
+
+import static org.junit.jupiter.api.Assertions.assertEquals
+
+import org.junit.jupiter.api.Test
+
+/** The jobs' scripts run, and make these jobs. */
+class JobsTest {
+
+    static final String REPOSITORY = 'https://git.example/marquee.git'
+
+    /** Each is made once, with its schedule and the make target that it runs. */
+    @Test
+    void theJobsAreThese() {
+        assertEquals([], said('delivery', 'cron'))
+        assertEquals(['Jenkinsfile'], said('delivery', 'scriptPath'))
+        assertEquals(['H 4 */3 * *'], said('models', 'cron'))
+        assertEquals(['BUCKET=$SITE_BUCKET S3_ENDPOINT=$SITE_S3_ENDPOINT make models'], said('models', 'shell'))
+        assertEquals([['H 1 * * *'], ['make drill']], ['cron', 'shell'].collect { said('drill', it) })
+    }
+
+    /** The ages of models are those of tags: they come with the clone. */
+    @Test
+    void tagsAreCloned() {
+        assertEquals([false], said('delivery', 'noTags'))
+    }
+
+    /** All read the repository that the site names, as the one who may. */
+    @Test
+    void theRepositoryIsTheSites() {
+        assertEquals([REPOSITORY], said('delivery', 'remote'))
+        ['models', 'drill'].each { assertEquals([REPOSITORY], said(it, 'url')) }
+    }
+
+    private static List said(String job, String word) {
+        Words words = new Words(intoBlocks: true)
+        Script script = new GroovyShell(new Binding(REPOSITORY: REPOSITORY)).parse(new File("jobs/${job}.groovy"))
+        script.metaClass.methodMissing = { String name, Object told -> words.methodMissing(name, told) }
+        script.run()
+        words.heard.findAll { it[0] == word }.collect { it[1] instanceof GString ? it[1].toString() : it[1] }
+    }
+
+}
