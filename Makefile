@@ -67,6 +67,7 @@ gate: $(INSTALLED) ## fail if a model is worse than the one registered as live b
 	@$(BIN)/python -m cli.stages gate
 
 register: $(INSTALLED) ## push what DVC keeps, and tag the models as versions, in PROVENANCE_REPOSITORY or here
+	@$(if $(S3_ENDPOINT),$(BIN)/python -m infra.provenance remote)
 	@$(BIN)/python -m infra.provenance register
 
 test: $(INSTALLED) ## all tests but the long ones and the cluster's, with coverage of functions/ and shared/
@@ -79,10 +80,10 @@ unit: $(INSTALLED) ## the tests that start nothing
 
 # Which unit tests each of the five targets runs; every folder of tests/unit is in one of them.
 EVENTS := shared functions/ingest infra/kafka infra/local cli
-LAKE := functions/fold_lake functions/build_matrix infra/minio infra/test_accounts.py infra/test_background.py
+LAKE := functions/fold_lake functions/build_matrix infra/minio infra/test_accounts.py infra/test_authority.py infra/test_background.py
 TRAINERS := functions/train functions/evaluate_offline test_new_users.py
 SERVING := functions/score functions/recommend knative rancher infra/cluster test_images.py
-RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/ci infra/jenkins test_documents.py
+RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/ci infra/jenkins infra/provenance test_documents.py
 UNIT = COVERAGE_FILE=build/coverage/.coverage.$(@:test-%=%) $(BIN)/python -m pytest $(addprefix tests/unit/,$(1)) \
 	--cov --cov-report= --junit-xml=build/junit/$(@:test-%=%).xml $(ARGS)
 
