@@ -43,10 +43,14 @@ def test_every_container_of_a_target_runs_its_image_and_no_other_does():
 
 def test_a_container_knows_the_digest_that_it_runs():
     """By it, what a function makes says which image made it; a tag would say nothing."""
-    (container,) = with_images(DOCUMENTS[:1], {"score": SCORE}, {})[0]["spec"]["template"]["spec"]["containers"]
-    assert container["env"] == [{"name": "IMAGE_DIGEST", "value": "sha256:" + "0" * 64}]
-    (again,) = with_images([container], {"score": "registry.example/marquee/score:7"}, {})
-    assert again["env"] == []
+    found = with_images(DOCUMENTS[:1], {"score": SCORE}, {})
+    assert environment(found) == [{"name": "IMAGE_DIGEST", "value": "sha256:" + "2" * 64}]
+    assert environment(with_images(found, {"score": "registry.example/marquee/score:7"}, {})) == []
+
+
+def environment(documents: list) -> list:
+    (container,) = documents[0]["spec"]["template"]["spec"]["containers"]
+    return container["env"]
 
 
 @pytest.mark.parametrize(
