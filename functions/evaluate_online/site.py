@@ -4,11 +4,15 @@ from typing import Final
 
 import numpy as np
 
-from functions.evaluate_online.lists import MINUTE_US, SECOND_US, Acts, Bools, Lists, Requests, Times
+from functions.evaluate_online.lists import MINUTE_US, SECOND_US, Acts, Arrivals, Bools, Lists, Requests, Times
 
 _ENOUGH_PAIRS: Final = 10
 _ENOUGH_LOGGED: Final = 0.5
 _LATEST: Final = 10
+_FEW: Final = 9
+_PATIENCE: Final = 15 * MINUTE_US
+"""After so long a source tries no more: twelve times, after 0.2 s and then twice as long each time."""
+
 _NEAR: Final = MINUTE_US // SECOND_US
 
 
@@ -57,6 +61,27 @@ def watermark(watches: Acts) -> int:
     last = np.zeros(watches.users.max() + 1, dtype=np.int64)
     np.maximum.at(last, watches.users, watches.times)
     return int(np.partition(last, -_LATEST)[-_LATEST]) if len(last) >= _LATEST else 0
+
+
+def complete(arrivals: Arrivals) -> int:
+    """Return the moment up to which no record of the log is missing, as far as records that came in later tell.
+
+    Deliveries fail and are tried again while later ones pass, and one partition is read later than another. So each
+    partition of the last quarter of an hour is complete up to its first gap that a record has passed since then, or to
+    its last record; when that was is told by the median of a few, as one clock may be wrong. A gap that is older will
+    not be filled any more: its record is a dead letter, or of a user who asked to be forgotten.
+    """
+    newest = arrivals.ingested.max(initial=0)
+    until: int = np.iinfo(np.int64).max
+    for partition in np.unique(arrivals.partitions[arrivals.ingested > newest - _PATIENCE]):
+        rows = np.flatnonzero(arrivals.partitions == partition)
+        offsets, first = np.unique(arrivals.offsets[rows], return_index=True)
+        rows = rows[first]
+        passed = np.minimum.accumulate(arrivals.ingested[rows][::-1])[::-1]
+        gaps = np.flatnonzero((np.diff(offsets) > 1) & (passed[1:] > newest - _PATIENCE))
+        end = int(gaps[0]) + 1 if len(gaps) else len(rows)
+        until = min(until, int(np.median(arrivals.times[rows[:end][-_FEW:]])))
+    return until
 
 
 def _contents(served: Lists, logged: Requests) -> tuple[Times, Times]:
