@@ -20,12 +20,15 @@ def skew(served: Lists, logged: Requests) -> int:
     """Return by how many microseconds the site's clock is ahead of ours, in whole seconds; 0 if that is not known.
 
     The site logs a list that it got a moment after it was served. Lists that are logged as often as they were served to
-    a user are compared, the first with the first, and the median is taken; of others a line may be missing.
+    a user are compared, the first with the first; of others a line may be missing. The median of all users is taken,
+    each with the first of theirs: no user alone sets the clock.
     """
     ours, theirs = _contents(served, logged)
     n = 1 + max(ours.max(initial=0), theirs.max(initial=0))
     is_complete = np.bincount(ours, minlength=n) == np.bincount(theirs, minlength=n)
-    ahead = _times_of(logged, theirs, is_complete) - _times_of(served, ours, is_complete)
+    rows, lines = _rows_of(ours, is_complete), _rows_of(theirs, is_complete)
+    one_each = np.unique(served.users[rows], return_index=True)[1]
+    ahead = logged.times[lines[one_each]] - served.times[rows[one_each]]
     if len(ahead) < _ENOUGH_PAIRS:
         return 0
     return round(float(np.median(ahead)) / SECOND_US) * SECOND_US
@@ -48,6 +51,15 @@ def came(served: Lists, logged: Requests, until: int) -> Bools:
     lines = np.sort(theirs * stretch + (logged.times - begin) // SECOND_US)
     found: Bools = np.searchsorted(lines, moments + _NEAR, "right") > np.searchsorted(lines, moments - _NEAR)
     return found | ~is_due if found[is_due].mean() >= _ENOUGH_LOGGED else np.ones(len(served), dtype=np.bool_)
+
+
+def known(served: Lists, logged: Requests, until: int) -> Bools:
+    """Return which lists are of users for whom the site logged any request, shape (n,), as `came` says of lists."""
+    is_user = np.zeros(1 + max(served.users.max(initial=0), logged.users.max(initial=0)), dtype=np.bool_)
+    is_user[logged.users] = True
+    is_due = served.times < until - MINUTE_US
+    found: Bools = is_user[served.users] | ~is_due
+    return found if is_due.any() and found[is_due].mean() >= _ENOUGH_LOGGED else np.ones(len(served), dtype=np.bool_)
 
 
 def watermark(watches: Acts) -> int:
@@ -90,7 +102,7 @@ def _contents(served: Lists, logged: Requests) -> tuple[Times, Times]:
     return numbers[: len(served)], numbers[len(served) :]
 
 
-def _times_of(lists: Requests, contents: Times, chosen: Bools) -> Times:
-    """Return the times of the lists whose contents are chosen, by content and time."""
+def _rows_of(contents: Times, chosen: Bools) -> Times:
+    """Return the rows of the lists whose contents are chosen, by content and time."""
     rows = np.flatnonzero(chosen[contents])
-    return lists.times[rows[np.argsort(contents[rows], kind="stable")]]
+    return rows[np.argsort(contents[rows], kind="stable")]

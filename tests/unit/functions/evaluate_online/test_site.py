@@ -177,3 +177,30 @@ def test_arrivals_are_those_of_the_sites_log() -> None:
     assert found.partitions.tolist() == [0, 0, 3]
     assert found.offsets.tolist() == [0, 1, 7]
     assert (found.times - START).tolist() == [7_000 + 2 * MINUTE, 10 * MINUTE, 0]
+
+
+def test_ids_that_somebody_made_up_are_no_users_of_the_site() -> None:
+    """They are served and never logged; those of whom the log knows a failure alone are users, and so are new ones."""
+    log = Site()
+    for user in range(1, 11):
+        log.serve(user, "a", 0)
+    log.serve(11, "b", 0, logged=False)
+    log.log(11, "", 1_000, status=0)
+    for user in (12, 13):
+        log.serve(user, "c", 0, logged=False)
+    log.serve(14, "c", 5 * MINUTE, logged=False)
+    found = behaviour(log.rows)
+    assert site.known(found.lists, found.requests, START + 6 * MINUTE).tolist() == [True] * 11 + [False, False, True]
+    none = found.requests.take(found.requests.users < 0)
+    assert site.known(found.lists, none, START + 6 * MINUTE).all()
+
+
+def test_no_user_alone_sets_the_sites_clock() -> None:
+    """However often they ask, for whatever lists."""
+    log = Site()
+    for user in range(1, 21):
+        log.serve(user, "a", user * MINUTE)
+    log.ahead = DAY
+    for ask in range(100):
+        log.serve(99, f"b{ask}", ask * MINUTE)
+    assert skew(log) == 0
