@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 from kafka import KafkaProducer
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from cli import site, summary
 from cli.console import errors, out, progress
@@ -93,7 +93,7 @@ class Demo:
         sending = bars.add_task("log lines into Kafka", total=len(lines))
         folding = bars.add_task("rows in the lake", total=len(lines))
         replay(lines, deps.settings, MOVIELOG, on_sent=lambda n: bars.update(sending, completed=n))
-        wait(lambda: _rows(deps) >= len(lines), "rows in the lake", lambda: bars.update(folding, completed=_rows(deps)))
+        wait(lambda: _rows(deps) >= len(lines), "rows in the lake", lambda: _moved(bars, folding, _rows(deps)))
         bars.update(folding, completed=len(lines))
 
     def _train(self, bars: Progress, deps: bootstrap.Deps) -> list[dict[str, Any]]:
@@ -117,7 +117,7 @@ class Demo:
         def n_live() -> int:
             return sum(self._has_all_users(*each) for each in live)
 
-        wait(lambda: n_live() == len(live), "live models", lambda: bars.update(serving, completed=n_live()))
+        wait(lambda: n_live() == len(live), "live models", lambda: _moved(bars, serving, n_live()))
         bars.update(serving, completed=len(live))
         return sorted(reports.values(), key=lambda report: report["algorithm"])
 
@@ -151,7 +151,7 @@ class Demo:
         sent = len(list(site.log_lines(self.first))) + len(list(site.log_lines(self.rest, len(self.first))))
         expected = sent + 2 * REQUESTS_PER_SECOND * ASK_SECONDS
         settling = bars.add_task("rows in the lake", total=expected)
-        wait(lambda: _rows(deps) >= expected, "all rows", lambda: bars.update(settling, completed=_rows(deps)))
+        wait(lambda: _rows(deps) >= expected, "all rows", lambda: _moved(bars, settling, _rows(deps)))
 
     def _example(self) -> summary.Example:
         """Return a user of average activity among the older half, whom the models know, with what the user likes."""
@@ -163,21 +163,29 @@ class Demo:
         return summary.Example(user, likes, summary.recommended(self.machine.url("recommend"), user))
 
 
+def _moved(bars: Progress, task: TaskID, completed: int) -> int:
+    bars.update(task, completed=completed)
+    return completed
+
+
 def wait(
     done: Callable[[], bool],
     what: str,
-    step: Callable[[], None] = lambda: None,
+    step: Callable[[], object] = lambda: None,
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> None:
-    """Return once done. Raises: NotReady saying what did not come."""
-    deadline = time.monotonic() + patience_seconds
-    while True:
-        step()
-        if done():
-            return
-        if time.monotonic() > deadline:
-            raise NotReady(f"waited {patience_seconds:g} s for {what}; `marquee logs` may say why")
+    """Return once done. What `step` returns is how far it is: as long as that changes, nobody loses patience.
+
+    Raises: NotReady saying what did not come.
+    """
+    began, seen = time.monotonic(), step()
+    while not done():
+        if time.monotonic() - began > patience_seconds:
+            raise NotReady(f"waited {patience_seconds:g} s for {what}; is this machine too busy with other work?")
         time.sleep(1)
+        before, seen = seen, step()
+        if seen != before:
+            began = time.monotonic()
 
 
 def _rows(deps: bootstrap.Deps) -> int:

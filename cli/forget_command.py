@@ -35,8 +35,8 @@ def forget(
     """
     if not is_user_id(user):
         raise BadInput(f"{user[:40]!r} is no user id: it is a whole number from 1, below 10^18")
-    if not yes:
-        typer.confirm(f"Erase all of user {user}? This cannot be undone", abort=True, err=True)
+    if not yes and not typer.confirm(f"Erase all of user {user}? This cannot be undone", err=True):
+        raise BadInput("nothing was erased")
     deps = bootstrap.build("forget", environment())
     with progress() as bars:
         tasks = {}

@@ -1,5 +1,7 @@
 """The `marquee` command: every verb, and what a person sees when one fails."""
 
+import os
+import signal
 import sys
 from importlib import metadata
 from typing import Annotated
@@ -19,7 +21,7 @@ from cli import (
     trace_command,
 )
 from cli.console import errors
-from shared.errors import MarqueeError
+from shared.errors import MarqueeError, NotReady
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -56,11 +58,18 @@ for commands in (
 
 
 def run() -> None:
-    """Run the command line; a failure is one clear message and status 2."""
+    """Run the command line; a failure is one clear message and status 2.
+
+    Who is asked to end, as by a job that is cancelled, ends as by Ctrl-C: what was started is stopped.
+    """
+    for asked in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asked, signal.default_int_handler)
     try:
         app()
     except MarqueeError as error:
-        errors.print(f"[bold red]error[/]: {_plain(str(error))}", highlight=False)
+        is_here = isinstance(error, NotReady) and "S3_ENDPOINT" not in os.environ
+        hint = "\nIs Marquee up on this machine? `marquee status` tells, `make up` starts it." if is_here else ""
+        errors.print(f"[bold red]error[/]: {_plain(str(error))}{hint}", highlight=False)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -2,6 +2,8 @@
 
 import getpass
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final
 
@@ -148,11 +150,13 @@ def _change(service: str, who: str, why: str, change: Callable[[State, str, int]
     state = rollout.update(deps.channels, service, lambda before: change(before, who, now))
     news = [each for each in state.log if each.number > number and each.who == who]
     for each in news:
-        out.print(f"{service}: {each.what.replace('_', ' ')} {each.model_version}", highlight=False, markup=False)
+        out.print(
+            f"{service}: ordered: {each.what.replace('_', ' ')} {each.model_version}", highlight=False, markup=False
+        )
     if news:
-        out.print("The rollout function carries it out within seconds.")
+        out.print("The rollout function carries it out within seconds; `marquee rollout status` tells.")
     else:
-        out.print(f"{service} is {'paused' if state.is_paused else 'not paused'} already; nothing was changed.")
+        out.print(f"{service} is {'paused already' if state.is_paused else 'not paused'}; nothing was changed.")
 
 
 def _check(why: str) -> None:
@@ -197,7 +201,7 @@ def _facts(state: State, decision: Decision | None, now: int) -> dict[str, Any]:
 def _standing(states: Mapping[str, State], decisions: Mapping[str, Decision | None], now: int) -> Table:
     table = Table("", *states, title="Models")
     rows = {
-        "state": [f"{state.name}, paused" if state.is_paused else state.name for state in states.values()],
+        "state": [_named(state) for state in states.values()],
         "stable": [_stable(state) for state in states.values()],
         "canary": [_canary(state, now) for state in states.values()],
         "last decision": [_told(decision) for decision in decisions.values()],
@@ -207,6 +211,13 @@ def _standing(states: Mapping[str, State], decisions: Mapping[str, Decision | No
     for name, cells in rows.items():
         table.add_row(name, *map(Text, cells))
     return table
+
+
+def _named(state: State) -> str:
+    """Return a state's name, and who paused it and why."""
+    paused = next((each for each in reversed(state.log) if each.what == "paused"), None)
+    who = f" by {paused.who}: {paused.why}" if paused else ""
+    return f"{state.name}, paused{who}" if state.is_paused else state.name
 
 
 def _stable(state: State) -> str:
@@ -220,25 +231,32 @@ def _canary(state: State, now: int) -> str:
     canary = state.canary
     if canary is None:
         return ""
-    hours = max(now - canary.started_at, 0) / 3.6e9
+    since = timedelta(seconds=max(now - canary.started_at, 0) // 1_000_000)
     silent = "\nit does not answer" if canary.unready_since is not None else ""
-    return f"{canary.release.model_version}, {canary.percent} %\nfor {hours:.1f} hours{silent}"
+    return f"{canary.release.model_version}, {canary.percent} %\nfor {since}{silent}"
 
 
 def _told(decision: Decision | None) -> str:
     if decision is None:
         return ""
     effect = decision.evidence.get("verdict", {}).get("effect", {})
+    counted = f"\n{effect.get('n_canary', 0):,} users of the canary counted, {effect.get('n_stable', 0):,} of stable"
     bounds = [effect.get(name) for name in ("estimate", "lower", "upper")]
     numbers = [each for each in bounds if isinstance(each, float)]
     interval = "\n{:+.4f} ({:+.4f} to {:+.4f})".format(*numbers) if len(numbers) == len(bounds) else ""
-    return f"{decision.verdict.replace('_', ' ')}, {moment(decision.decided_at)}{interval}\n{decision.reason}"
+    return f"{decision.verdict.replace('_', ' ')}, {moment(decision.decided_at)}{counted}{interval}\n{decision.reason}"
+
+
+def _told_once(state: State) -> list[rollout.Change]:
+    """Return the changes, of models that waited one after another the last: the others never had their turn."""
+    runs = groupby(state.log, key=lambda each: each.what)
+    return [each for what, run in runs for each in (list(run)[-1:] if what == "waiting" else run)]
 
 
 def _changes(states: Mapping[str, State]) -> Table:
     table = Table("when", "service", "what", "model", "users", "who", "why", title="Last changes")
     found = sorted(
-        ((each, service) for service, state in states.items() for each in state.log),
+        ((each, service) for service, state in states.items() for each in _told_once(state)),
         key=lambda found: (found[0].at, found[0].number),
     )
     for each, service in found[-_LAST_CHANGES:]:

@@ -34,9 +34,10 @@ class OneArm:
 
     @cached_property
     def lists(self) -> Lists:
-        """The lists of its users that it was asked for."""
+        """The lists of its users that it was asked for, also those that were lost on their way."""
         lists = self.behaviour.lists
-        return lists.take(self.behaviour.are_of(self.name, lists) & (lists.arms == lists.number(self.name)))
+        is_asked = self.behaviour.are_of(self.name, lists) & (lists.arms == lists.number(self.name))
+        return lists.take(is_asked & self.behaviour.known)
 
     @cached_property
     def shown(self) -> Times:

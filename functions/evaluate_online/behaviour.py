@@ -30,6 +30,11 @@ class Behaviour:
         return site.came(self.lists, self.requests.take(~self.requests.failed), self.until)
 
     @cached_property
+    def known(self) -> Bools:
+        """Which of the lists are of users of the site, as its log says; ids that somebody made up count for nothing."""
+        return site.known(self.lists, self.requests, self.until)
+
+    @cached_property
     def dealt(self) -> Ints:
         """The arm of each user, as a number, shape (n_ids,), -1 for none.
 

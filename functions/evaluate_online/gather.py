@@ -9,13 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from functions.evaluate_online.lists import Acts, Bools, Ints, Lists, Requests, Times, firsts, mixed
+from functions.evaluate_online.lists import Acts, Arrivals, Bools, Ints, Lists, Requests, Times, firsts, mixed
 from shared.columns import Codes, blocks
 from shared.errors import Corrupt
+from shared.events import MOVIELOG
 
 _RECORD: Final = ("user_id", "time", "partition", "offset", "ingested_at")
 LIST_COLUMNS: Final = (*_RECORD, "movies", "latency_ms", "arm", "revision")
 REQUEST_COLUMNS: Final = (*_RECORD, "movies", "latency_ms", "status")
+ARRIVAL_COLUMNS: Final = ("topic", "partition", "offset", "time", "ingested_at")
 WATCH_COLUMNS: Final = ("user_id", "time", "ingested_at", "movie_id", "minute")
 RATING_COLUMNS: Final = ("user_id", "time", "ingested_at", "movie_id", "rating")
 
@@ -89,6 +91,19 @@ def acts(batches: Iterable[pa.RecordBatch], ids: Ids, value: str, since: int, un
         movies = ids.movies.of(_chosen(block, wanted)["movie_id"])
         parts.append((users[wanted], movies, times[wanted], block[value].to_numpy()[wanted]))
     return Acts(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def arrivals(batches: Iterable[pa.RecordBatch], clock_ahead: int) -> Arrivals:
+    """Return the records of the site's log of batches with `ARRIVAL_COLUMNS`, by our clock. Raises: Corrupt."""
+    parts = [(np.empty(0, np.int32), *[np.empty(0, np.int64)] * 3)]
+    for block in _blocks(batches, ("topic", "partition", "offset", "ingested_at")):
+        block = _chosen(block, pc.equal(block["topic"], MOVIELOG).to_numpy(zero_copy_only=False))
+        ingested = _times(block, "ingested_at")
+        times = block["time"].cast(pa.int64()).fill_null(0).to_numpy() - clock_ahead
+        is_dated = ~block["time"].is_null().to_numpy(zero_copy_only=False)
+        times = np.minimum(np.where(is_dated, times, ingested), ingested)
+        parts.append((block["partition"].to_numpy(), block["offset"].to_numpy(), times, ingested))
+    return Arrivals(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 def _part(block: pa.RecordBatch, users: Ints, ids: Ids) -> tuple[Columns, Ints]:

@@ -95,6 +95,19 @@ class Acts:
         return Acts(self.users[rows], self.movies[rows], self.times[rows], self.values[rows])
 
 
+@dataclass(frozen=True)
+class Arrivals:
+    """Which records of the site's log came in, and when they happened and were taken in; arrays of shape (n,).
+
+    Rows may repeat, and come in any order.
+    """
+
+    partitions: Ints
+    offsets: Times
+    times: Times
+    ingested: Times
+
+
 def pairs(users: Ints, movies: Ints) -> Times:
     """Return each user and movie as one number."""
     return users.astype(np.int64) << 32 | movies

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property, lru_cache, partial
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, get_args
 
 from functions.evaluate_online import core, gather, site
 from functions.evaluate_online.arms import OneArm
 from functions.evaluate_online.behaviour import Behaviour
-from functions.evaluate_online.lists import MINUTE_US, SECOND_US
+from functions.evaluate_online.lists import MINUTE_US, SECOND_US, Arrivals
 from functions.evaluate_online.period import Period, first, last, on_trial, share_of_alpha
 from functions.evaluate_online.verdict import Rules
 from shared import bootstrap, keys
@@ -18,9 +19,11 @@ from shared.events import Algorithm
 from shared.model import FactorModel
 from shared.ports import Lake
 from shared.rollout import Release, State
+from shared.rows import Kind
 
 _LOOKBACK: Final = 120 * MINUTE_US  # who watches a movie already when it is listed does not watch it for the list
 _DAY: Final = 86_400 * SECOND_US
+_ONE_DAY: Final = timedelta(days=1)
 _MODELS_KEPT: Final = 4
 
 Report = dict[str, Any]
@@ -92,4 +95,13 @@ def observe(lake: Lake, version: int, span: Period, window: int) -> Behaviour:
     acts = partial(gather.acts, ids=ids, since=since, until=span.until + 2 * window, clock_ahead=ahead)
     watches = acts(lake.scan("watch", gather.WATCH_COLUMNS, version, day), value="minute")
     ratings = acts(lake.scan("rating", gather.RATING_COLUMNS, version, day), value="rating")
-    return Behaviour(ids, lists, requests, watches, core.latest(ratings), site.watermark(watches))
+    until = min(site.watermark(watches), site.complete(_arrivals(lake, version, ahead)))
+    return Behaviour(ids, lists, requests, watches, core.latest(ratings), until)
+
+
+def _arrivals(lake: Lake, version: int, ahead: int) -> Arrivals:
+    """Read which records of the site's log came in on the last day that has any, and the day before."""
+    newest = max((each.partition.date for each in lake.files(version)), default=None)
+    since = newest - _ONE_DAY if newest else None
+    batches = (lake.scan(kind, gather.ARRIVAL_COLUMNS, version, since) for kind in get_args(Kind) if kind != "served")
+    return gather.arrivals(chain.from_iterable(batches), ahead)

@@ -106,6 +106,8 @@ def _decide(effect: Difference, guardrails: Sequence[Guardrail], rules: Rules) -
 
 
 def _lacking(effect: Difference, guardrails: Sequence[Guardrail], rules: Rules) -> list[str]:
+    if effect.estimate is None:
+        return [_told(effect)]
     lacking = []
     if not _enough(effect, rules):
         lacking.append(f"at least {rules.min_users:,} users of each are asked")

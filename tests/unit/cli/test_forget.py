@@ -263,7 +263,9 @@ def invoke(deps: Deps, monkeypatch: pytest.MonkeyPatch, *arguments: str, answer:
 
 def test_a_person_is_asked_first(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a yes nothing happens; with one it does, and is shown."""
-    assert invoke(deps, monkeypatch, USER, answer="n\n").exit_code == 1
+    refused = invoke(deps, monkeypatch, USER, answer="n\n").exception
+    assert isinstance(refused, BadInput)
+    assert str(refused) == "nothing was erased"
     assert forgotten.listed(deps.objects) == []
     done = invoke(deps, monkeypatch, USER, answer="y\n")
     assert done.exit_code == 0

@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 
@@ -49,3 +50,27 @@ def test_status_of_nothing_is_1(tmp_path, monkeypatch):
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 1
         assert "stopped" in done.output
+
+
+@pytest.mark.parametrize("asked", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_asked_to_end_stops_what_it_started(asked):
+    """As by Ctrl-C: a drill that a job cancels leaves nothing running."""
+    program = """
+import sys, time
+from cli import main
+@main.app.command()
+def nap():
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    finally:
+        print("stopped", flush=True)
+sys.argv = ["marquee", "nap"]
+main.run()
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(asked)
+        assert process.stdout.read() == "stopped\n"
+        assert process.wait(30) == 130

@@ -70,13 +70,14 @@ def standing(deps):
 def test_status_says_what_is_live_and_why(deps):
     """Of both services; the newest decision is the one with the highest number, with its interval and its reason."""
     live(deps, "m1", "m2", canary="m3")
-    effect = {"estimate": 0.011, "lower": -0.02, "upper": 0.04}
+    effect = {"estimate": 0.011, "lower": -0.02, "upper": 0.04, "n_canary": 1200, "n_stable": 7}
     decide(deps, "m3", 9)
     decide(deps, "m3", 10, verdict={"effect": effect})
     printed = run("status")
-    for told in ("canary", "m2, 95 %", "since 2026-11-23 10:00:00", "m3, 5 %", "for 2.0 hours", "[bold] reason 10"):
+    for told in ("canary", "m2, 95 %", "since 2026-11-23 10:00:00", "m3, 5 %", "for 2:00:00", "[bold] reason 10"):
         assert told in printed
     assert "+0.0110 (-0.0200 to +0.0400)" in printed
+    assert "1,200 users of the canary counted, 7 of stable" in printed
     assert "reason 9" not in printed
     assert "score-svdpp" in printed
     assert "ann" in printed
@@ -86,6 +87,18 @@ def test_status_says_what_is_live_and_why(deps):
 def test_status_of_nothing_says_so(deps):
     """Before the first model."""
     assert "none yet" in run("status")
+
+
+def test_what_a_person_said_is_not_lost_among_models_that_wait(deps):
+    """Of those that waited one after another the last is told; who paused, and why, stands beside the state."""
+    live(deps, "m1", canary="m2")
+    run("pause", SERVICE, "--why", "a holiday", "--who", "ann")
+    for version in range(10, 30):
+        update(deps.channels, SERVICE, lambda state, n=version: core.accept(state, f"m{n}", 100 + n, deps.now_us()))
+    printed = run("status")
+    assert "canary, paused by ann: a holiday" in printed
+    assert printed.count("is still on trial") == 1
+    assert "m29" in printed
 
 
 def test_status_as_json_has_the_whole_state(deps):

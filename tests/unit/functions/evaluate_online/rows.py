@@ -1,5 +1,6 @@
 """What happens on a site, as rows of the lake: who was served, what the site logged, and what users did."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,7 @@ class Site:
     ahead: int = 0
     taken: int | None = None
     rows: list[Row] = field(default_factory=list)
+    written: "Counter[str]" = field(default_factory=Counter)
 
     def serve(
         self, user: int, movies: str, at: int, arm: str = "svd:stable", *, logged: bool = True, **facts: Any
@@ -64,7 +66,8 @@ class Site:
 
     def _write(self, kind: Any, topic: str, time: int, user: int, **facts: Any) -> None:
         at = self.taken if self.taken is not None else NOW
-        self.rows.append(Row(kind, topic, 0, len(self.rows), at, time, str(user), **facts))
+        self.rows.append(Row(kind, topic, 0, self.written[topic], at, time, str(user), **facts))
+        self.written[topic] += 1
 
     def lists(self, ids: gather.Ids | None = None) -> Lists:
         """Return the lists served."""

@@ -180,6 +180,17 @@ def test_whatever_is_missing_nothing_is_promoted(deps: Deps, lacks: Callable[[Ro
     assert [decision.verdict for decision in decisions(deps)] == ["hold"]
 
 
+def test_a_record_that_is_on_its_way_is_waited_for(deps: Deps) -> None:
+    """Its delivery failed, and others passed it: what users did is not known yet, and no window closes on it."""
+    rollout(deps)
+    missing = next(row for row in GOOD.rows if row.kind == "watch")
+    fold(deps, [row for row in GOOD.rows if row != missing])
+    handle(Tick(), Online(deps))
+    fold(deps, [missing])
+    handle(Tick(), Online(deps))
+    assert [each.verdict for each in sorted(decisions(deps), key=lambda each: each.number)] == ["hold", "promote"]
+
+
 def test_without_models_nothing_is_said(deps: Deps) -> None:
     """Popular movies are no experiment."""
     fold(deps, BAD.rows)
