@@ -6,7 +6,8 @@ What is asked and answered goes through a pipe. The process ends with the one th
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -23,7 +24,7 @@ class CommitsApart:
 
     uri: str
     options: Mapping[str, str] = field(repr=False)  # it holds keys
-    _process: "subprocess.Popen[bytes] | None" = field(init=False, default=None, repr=False)
+    _end: Callable[[], object] | None = field(init=False, default=None, repr=False)
     _pipe: "Connection[Any, Any] | None" = field(init=False, default=None, repr=False)
 
     def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
@@ -36,13 +37,10 @@ class CommitsApart:
         return newest, self._rows(pipe)
 
     def close(self) -> None:
-        """End the process."""
-        if self._pipe:
-            self._pipe.close()
-        if self._process:
-            self._process.kill()
-            self._process.wait()
-        self._pipe = self._process = None
+        """End the process, as happens to that of whoever is forgotten."""
+        if self._end:
+            self._end()
+        self._pipe = None
 
     def _rows(self, pipe: "Connection[Any, Any]") -> Iterator[Rows]:
         while (rows := self._told(pipe)) is not None:
@@ -67,9 +65,16 @@ class CommitsApart:
         ours, theirs = Pipe()
         with theirs:
             command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+            process = subprocess.Popen(command, pass_fds=[theirs.fileno()])
+        self._end = weakref.finalize(self, _ended, process, ours)
         ours.send((self.uri, dict(self.options)))
         return ours
+
+
+def _ended(process: "subprocess.Popen[bytes]", pipe: "Connection[Any, Any]") -> None:
+    process.kill()
+    process.wait()
+    pipe.close()
 
 
 def answer(pipe: "Connection[Any, Any]", commits: Commits, version: int, columns: Sequence[str]) -> None:

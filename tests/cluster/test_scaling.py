@@ -42,7 +42,7 @@ def test_pods_follow_the_crowd(site: Site, stage: Stage) -> None:
     assert [n_ready(site, *each) for each in both] == [FEW, FEW]
     began = time.monotonic()
     with crowded(site, MANY) as got:
-        wait(lambda: all(n_ready(site, *each) > FEW for each in both), 120, "more pods of both")
+        wait(lambda: all(n_ready(site, *each) > FEW for each in both), 240, "more pods of both")
         print(f"\nscaled out after {time.monotonic() - began:.1f} s of {MANY} requests at once")
         time.sleep(5)
         most = [n_ready(site, *each) for each in both]

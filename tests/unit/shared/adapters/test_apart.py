@@ -1,3 +1,4 @@
+import gc
 import os
 import threading
 import time
@@ -5,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from shared.adapters.apart import CommitsApart
@@ -55,8 +57,7 @@ def test_a_process_that_died_is_started_again(lake: DeltaLake, commits: CommitsA
     """It is not ready once, and then it is."""
     lake.fold(to_table(rows(1)), Fold(1, ["a"]))
     assert offsets(commits, -1)[1] == [1]
-    assert commits._process
-    commits._process.kill()
+    process(commits).kill()
     with pytest.raises(NotReady, match="started again"):
         offsets(commits, -1)
     assert offsets(commits, -1)[1] == [1]
@@ -72,14 +73,28 @@ def test_what_is_wrong_with_the_lake_is_said(lake: DeltaLake, commits: CommitsAp
             offsets(commits, -1)
 
 
+def process(commits: CommitsApart) -> psutil.Process:
+    """Return the one process that this one started last."""
+    return max(psutil.Process().children(), key=lambda child: child.create_time())
+
+
 def test_the_process_ends_with_whoever_started_it(lake: DeltaLake, commits: CommitsApart) -> None:
     """It has nobody to answer any more."""
     offsets(commits, -1)
-    process, pipe = commits._process, commits._pipe
-    assert process
+    child, pipe = process(commits), commits._pipe
     assert pipe
     pipe.close()
-    assert process.wait(20) == 0
+    assert child.wait(20) == 0
+
+
+def test_the_process_of_whoever_is_forgotten_ends(lake: DeltaLake) -> None:
+    """Nobody has to remember to close it."""
+    commits = CommitsApart(lake.uri, {})
+    offsets(commits, -1)
+    child = process(commits)
+    del commits
+    gc.collect()
+    assert not child.is_running()
 
 
 def test_a_store_that_is_silent_stops_nobody_else(lake: DeltaLake, commits: CommitsApart) -> None:
