@@ -108,7 +108,7 @@ coverage: $(INSTALLED) ## what the five together cover of functions/ and shared/
 	@$(BIN)/coverage report --data-file=build/coverage/all --fail-under=90
 
 integration: $(INSTALLED) ## the tests on real Kafka, SeaweedFS and Envoy
-	@$(BIN)/python -m pytest tests/integration -m "not long" --junit-xml=build/junit/integration.xml $(ARGS)
+	@$(BIN)/python -m pytest tests/integration -m "not long and not cluster" --junit-xml=build/junit/integration.xml $(ARGS)
 
 long: $(INSTALLED) ## the tests that take minutes each: the loop going round by itself, the drill, releases under kills, an erasure, twenty restarts
 	@$(BIN)/python -m pytest -m long $(ARGS)

@@ -47,6 +47,7 @@ def push(tmp_path: Path) -> Callable[[str], str]:
     return pushed
 
 
+@pytest.mark.long
 def test_what_is_pushed_is_pulled_by_its_digest(tmp_path: Path, push: Callable[[str], str]) -> None:
     """To the last byte, and not if the registry holds another."""
     with registry.running(tmp_path) as address:

@@ -25,7 +25,7 @@ from shared.artifacts import Manifest
 from shared.errors import BadInput, NotReady
 from tests.integration.test_registrar import go_live, train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 
 class Checkout:

@@ -35,7 +35,7 @@ from tests import entry, fakes
 from tests.ratings import checkerboard
 from tests.unit.functions.rollout.world import World
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.cluster]  # it is the cluster's store, and compiled for it
 
 ROOT_KEY = Key("root", "root-secret-of-a-test")
 KEYS = {account: Key(account, f"{account}-secret-of-a-test") for account in policies()}
