@@ -16,7 +16,11 @@ def test_what_was_signed_is_known_by_its_signer() -> None:
     assert Signer.from_pem(SIGNER.private_pem).sign(b"said") == SIGNER.sign(b"said")
 
 
-@pytest.mark.parametrize("signature", [OTHER.sign(b"said"), SIGNER.sign(b"other"), "", "AAAA", "no base64", "é"])
+FORGED = {"another's": OTHER.sign(b"said"), "of another message": SIGNER.sign(b"other"), "none": ""}
+NONSENSE = {"short": "AAAA", "no base64": "no base64", "no ASCII": "é"}
+
+
+@pytest.mark.parametrize("signature", [*FORGED.values(), *NONSENSE.values()], ids=[*FORGED, *NONSENSE])
 def test_anything_else_is_refused(signature: str) -> None:
     """Another's signature, one of another message, and what is none."""
     with pytest.raises(Corrupt, match="its signature"):
