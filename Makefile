@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DVC := $(BIN)/python -m infra.provenance dvc
+PARALLEL := --numprocesses 3 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images fetch preprocess retrain gate register test unit integration long lint format bench lock clean
@@ -71,10 +72,12 @@ register: $(INSTALLED) ## push what DVC keeps, and tag the models as versions, i
 	@$(BIN)/python -m infra.provenance register
 
 test: $(INSTALLED) ## all tests but the long ones and the cluster's, with coverage of functions/ and shared/
-	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 -m "not long and not cluster" $(ARGS)
+	@$(BIN)/python -m pytest tests/unit $(PARALLEL) --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest tests/integration -m "not long and not cluster" \
+		--cov --cov-append --cov-report=term --cov-report=xml --cov-fail-under=90 $(ARGS)
 
 unit: $(INSTALLED) ## the tests that start nothing
-	@$(BIN)/python -m pytest tests/unit $(ARGS)
+	@$(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS)
 
 .PHONY: test-events test-lake test-trainers test-serving test-releases coverage models due rollout online-report jenkins-test ci
 

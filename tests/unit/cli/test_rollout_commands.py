@@ -20,7 +20,6 @@ RULES = core.Rules((5, 25), 1, 1, 1, 10**12)
 def deps(tmp_path, monkeypatch):
     deps = fakes.deps(tmp_path)
     monkeypatch.setattr(bootstrap, "build", lambda *_, **__: deps)
-    monkeypatch.setenv("COLUMNS", "220")
     return deps
 
 

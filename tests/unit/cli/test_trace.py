@@ -19,7 +19,6 @@ TIME = START + 3 * HOUR // 2
 def deps(tmp_path, monkeypatch):
     deps = bucket(tmp_path)
     monkeypatch.setattr(bootstrap, "build", lambda *_, **__: deps)
-    monkeypatch.setenv("COLUMNS", "200")
     return deps
 
 

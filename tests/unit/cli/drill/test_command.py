@@ -13,7 +13,6 @@ from tests.unit.cli.drill.stage import FakeStage
 @pytest.fixture
 def drilled(tmp_path, monkeypatch):
     """Runs the command with some acts on a stage without a machine; returns its end, and what was started."""
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*acts):
         events = []

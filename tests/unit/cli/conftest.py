@@ -1,0 +1,10 @@
+import pytest
+
+from cli import console
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch):
+    """The command writes to a wide terminal, whatever the one is that the tests run in."""
+    for terminal in (console.out, console.errors):
+        monkeypatch.setattr(terminal, "width", 220)
