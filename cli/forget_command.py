@@ -9,7 +9,7 @@ from rich.table import Table
 from cli.console import errors, out, progress
 from cli.forget import Report
 from cli.forget import forget as erase
-from cli.stream_commands import environment
+from cli.where import environment
 from shared import bootstrap
 from shared.errors import BadInput
 from shared.lines import is_user_id

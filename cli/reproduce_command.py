@@ -11,7 +11,7 @@ from rich.text import Text
 from cli.console import errors, out
 from cli.reproduce.run import Reproduced
 from cli.reproduce.run import reproduce as make_again
-from cli.stream_commands import environment
+from cli.where import environment
 from infra.local.machine import ROOT
 from shared import bootstrap
 from shared.errors import BadInput

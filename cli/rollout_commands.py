@@ -13,7 +13,7 @@ from rich.text import Text
 
 from cli import weights
 from cli.console import moment, out
-from cli.stream_commands import environment
+from cli.where import environment
 from functions.rollout import core
 from functions.rollout.core import Command
 from shared import bootstrap, keys, rollout

@@ -23,7 +23,7 @@ from cli.simulator.crowd import Crowd
 from cli.simulator.driver import Faults, Pace, Played, drive
 from cli.simulator.population import Population
 from cli.site import RUNG, answer_of
-from cli.stream_commands import environment
+from cli.where import environment
 from infra.local.machine import Machine
 from shared.events import MOVIELOG
 from shared.settings import Settings

@@ -1,6 +1,5 @@
 """`marquee replay`, `backfill` and `titles`: what comes into Kafka, the lake and the bucket from outside."""
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +13,7 @@ from cli.ratings import Titles, read_ratings, read_titles
 from cli.replay import read_lines
 from cli.replay import replay as send
 from cli.site import log_lines
-from infra.local.machine import Machine
+from cli.where import environment
 from shared import bootstrap, keys
 from shared import titles as catalogue
 from shared.errors import BadInput, Corrupt
@@ -29,17 +28,6 @@ def register(app: typer.Typer) -> None:
     app.command()(replay)
     app.command()(backfill)
     app.command()(titles)
-
-
-def environment() -> dict[str, str]:
-    """Return where Kafka and the bucket are: those of this machine, unless the environment says otherwise.
-
-    The key of this machine is for its own bucket.
-    """
-    here = Machine.from_env().environment
-    if os.environ.get("S3_ENDPOINT", here["S3_ENDPOINT"]) != here["S3_ENDPOINT"]:
-        here.pop("SIGNING_KEY_FILE", None)
-    return here | dict(os.environ)
 
 
 def replay(

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cli.console import errors, out
-from cli.stream_commands import environment
 from cli.trace.page import page
+from cli.where import environment
 from shared import answers, bootstrap
 from shared.answers import Asked
 from shared.errors import BadInput

@@ -8,3 +8,9 @@ def wide(monkeypatch):
     """The command writes to a wide terminal, whatever the one is that the tests run in."""
     for terminal in (console.out, console.errors):
         monkeypatch.setattr(terminal, "width", 220)
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch):
+    """The command meets no Marquee that runs on this machine."""
+    monkeypatch.setenv("MARQUEE_PORT_OFFSET", "44000")

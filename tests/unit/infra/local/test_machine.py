@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.stream_commands import environment
 from infra.images.facts import read
 from infra.local.machine import PORTS, ROOT, Machine
 from infra.local.parts import parts
@@ -49,17 +48,6 @@ def test_a_new_machine_has_a_key_of_its_own_and_an_old_one_goes_on_as_it_is(tmp_
     first = new.signing_key.read_text()
     make_signing_key(new)
     assert new.signing_key.read_text() == first
-
-
-def test_the_key_of_a_machine_is_for_its_own_bucket(tmp_path, monkeypatch):
-    """Who works on another bucket from here neither signs for it nor doubts its models."""
-    make_signing_key(Machine(tmp_path))
-    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
-    assert environment()["SIGNING_KEY_FILE"] == str(tmp_path / "config/signing.pem")
-    monkeypatch.setenv("S3_ENDPOINT", "http://elsewhere:9000")
-    assert "SIGNING_KEY_FILE" not in environment()
-    monkeypatch.setenv("SIGNING_KEY_FILE", "/theirs.pem")
-    assert environment()["SIGNING_KEY_FILE"] == "/theirs.pem"
 
 
 def test_what_is_made_here_says_by_which_code():

@@ -1,0 +1,26 @@
+"""Which Marquee the commands speak to: that of this machine, unless the environment names another."""
+
+import os
+
+from infra.local.machine import Machine
+from infra.local.ports import refuse_taken
+from infra.local.stack import Stack
+
+
+def environment() -> dict[str, str]:
+    """Return where Kafka and the bucket are: those of this machine, unless the environment says otherwise.
+
+    The key of this machine is for its own bucket. Raises: BadSettings; BadInput if this machine's ports are taken by
+    somebody else, who would be the one to obey.
+    """
+    machine = Machine.from_env()
+    here = machine.environment
+    bucket = os.environ.get("S3_ENDPOINT")
+    if bucket is None and not Stack(machine).is_up:
+        refuse_taken(
+            {machine.port(name): f"Marquee in {machine.home}" for name in ("s3", "kafka")},
+            "to speak to that one, name its MARQUEE_HOME and MARQUEE_PORT_OFFSET; to start this one: marquee up",
+        )
+    if bucket not in (None, here["S3_ENDPOINT"]):
+        here.pop("SIGNING_KEY_FILE", None)
+    return here | dict(os.environ)

@@ -1,0 +1,36 @@
+import os
+import socket
+
+import pytest
+
+from cli.where import environment
+from infra.local.machine import PORTS, Machine
+from infra.local.provision import make_signing_key
+from shared.errors import BadInput
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("MARQUEE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_key_of_a_machine_is_for_its_own_bucket(home, monkeypatch):
+    """Who works on another bucket from here neither signs for it nor doubts its models."""
+    make_signing_key(Machine(home))
+    assert environment()["SIGNING_KEY_FILE"] == str(home / "config/signing.pem")
+    monkeypatch.setenv("S3_ENDPOINT", "http://elsewhere:9000")
+    assert "SIGNING_KEY_FILE" not in environment()
+    monkeypatch.setenv("SIGNING_KEY_FILE", "/theirs.pem")
+    assert environment()["SIGNING_KEY_FILE"] == "/theirs.pem"
+
+
+def test_orders_are_not_given_to_anothers_machine(home, monkeypatch):
+    """Who has forgotten which machine is theirs learns who holds the ports; who names a bucket means it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        monkeypatch.setenv("MARQUEE_PORT_OFFSET", str(port - PORTS["s3"]))
+        with pytest.raises(BadInput, match=rf"port {port}, for Marquee in {home}, .*process {os.getpid()}"):
+            environment()
+        monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{port}")
+        assert environment()["S3_ENDPOINT"].endswith(str(port))
