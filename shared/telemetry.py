@@ -26,7 +26,7 @@ FIT_SECONDS = Gauge("marquee_fit_seconds", "Seconds that the last fit took", ["a
 OFFLINE_RMSE = Gauge("marquee_offline_rmse_ratio", "Validation RMSE of the last evaluated model", ["algorithm"])
 
 REQUESTS = Counter("marquee_recommend_requests_total", "Lists answered", ["rung", "arm"])
-BAD_REQUESTS = Counter("marquee_recommend_bad_requests_total", "Requests refused with 400 or 404")
+BAD_REQUESTS = Counter("marquee_recommend_bad_requests_total", "Requests refused with 400, 404 or 405")
 LATENCY = Histogram("marquee_recommend_latency_seconds", "Seconds to answer", buckets=_DEADLINE_BUCKETS)
 SCORE_FAILED = Counter(
     "marquee_recommend_score_failures_total",
