@@ -1,13 +1,17 @@
 """`marquee rollout`: which models are live and why, and what a person may order."""
 
 import getpass
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from itertools import groupby
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final
 
 import typer
+from rich.console import Group
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +22,7 @@ from functions.rollout import core
 from functions.rollout.core import Command
 from shared import bootstrap, keys, rollout
 from shared.decision import Decision
-from shared.errors import BadInput, Corrupt, NotFound
+from shared.errors import BadInput, Corrupt, NotFound, NotReady
 from shared.events import ALGORITHMS
 from shared.experiment import Change
 from shared.ports import ObjectStore
@@ -41,26 +45,28 @@ def register(app: typer.Typer) -> None:
 
 
 @commands.command()
-def status(as_json: AsJson = False) -> None:
+def status(
+    as_json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks.")] = 2.0,
+) -> None:
     """Say of each service which model is live, which is on trial, what was decided about it last, and by whom.
 
     And how the users are shared between the algorithms, and which of them they prefer.
 
-    Example: marquee rollout status
+    Example: marquee rollout status --watch --interval 5
     """
+    if as_json and watch:
+        raise BadInput("--watch draws tables for people: ask with --json again and again instead")
     deps = bootstrap.build("rollout-status", environment(), writes=False)
-    states = {service: rollout.read(service, deps.channels.get(service)) for service in _SERVICES}
-    decisions = {service: last_decision(state, deps.objects) for service, state in states.items()}
-    now = deps.now_us()
-    shared = weights.read(deps)
-    if as_json:
+    if watch:
+        _watch(deps, interval)
+    elif as_json:
+        states, decisions, now = _look(deps)
         facts = {name: _facts(state, decisions[name], now) for name, state in states.items()}
-        out.print_json(data={**facts, "experiment": shared.facts()})
-        return
-    out.print(_standing(states, decisions, now))
-    out.print(shared.table(), shared.words(), sep="\n", highlight=False)
-    if any(state.log for state in states.values()):
-        out.print(_changes(states))
+        out.print_json(data={**facts, "experiment": weights.read(deps).facts()})
+    else:
+        out.print(_tables(deps), highlight=False)
 
 
 @commands.command()
@@ -185,6 +191,32 @@ def last_decision(state: State, objects: ObjectStore) -> Decision | None:
         return Decision.from_bytes(objects.get(key).data)
     except (Corrupt, NotFound) as error:
         raise Corrupt(f"{key}: {error}") from error
+
+
+def _look(deps: bootstrap.Deps) -> tuple[dict[str, State], dict[str, Decision | None], int]:
+    """Return where each service stands, what was decided last, and when that was so."""
+    states = {service: rollout.read(service, deps.channels.get(service)) for service in _SERVICES}
+    decisions = {service: last_decision(state, deps.objects) for service, state in states.items()}
+    return states, decisions, deps.now_us()
+
+
+def _tables(deps: bootstrap.Deps) -> Group:
+    """Return all that there is to say, for people."""
+    states, decisions, now = _look(deps)
+    shared = weights.read(deps)
+    changes = [_changes(states)] if any(state.log for state in states.values()) else []
+    return Group(_standing(states, decisions, now), shared.table(), shared.words(), *changes)
+
+
+def _watch(deps: bootstrap.Deps, interval: float) -> None:
+    """Draw the tables anew every so many seconds; the last ones stay on the screen. A store may be away meanwhile."""
+    with Live(console=out, auto_refresh=False, vertical_overflow="visible") as screen, suppress(KeyboardInterrupt):
+        while True:
+            try:
+                screen.update(_tables(deps), refresh=True)
+            except NotReady as error:
+                screen.update(Text(str(error)), refresh=True)
+            time.sleep(interval)
 
 
 def _facts(state: State, decision: Decision | None, now: int) -> dict[str, Any]:

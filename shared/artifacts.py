@@ -9,9 +9,9 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared import failpoints, keys
 from shared.errors import BadInput, Conflict, Corrupt, NotFound, NotReady
@@ -30,6 +30,10 @@ class FileFacts(BaseModel):
 
     size: int
     sha256: str
+
+
+LakeVersion = Annotated[int, Field(ge=-1, le=10**9)]
+"""A version of the lake, -1 before there is one. A commit a second for thirty years comes to no higher one."""
 
 
 class Manifest(BaseModel):
@@ -56,7 +60,7 @@ class Manifest(BaseModel):
     libraries: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     revision: int | None = None
-    lake_version: int | None = None
+    lake_version: LakeVersion | None = None
     lake_read_at: str | None = None
     offsets: dict[str, list[int]] = {}
     metrics: dict[str, Any] = {}

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from shared import keys
+from shared import keys, telemetry
 from shared.artifacts import dumps
 from shared.errors import Conflict, Corrupt, NotFound
 from shared.ports import ObjectStore
@@ -99,6 +99,12 @@ class Channels:
         return True
 
 
+def unreadable(service: str, reason: str, **facts: Any) -> None:
+    """Tell that a channel is damaged, or says what cannot be."""
+    telemetry.CHANNEL_UNREADABLE.labels(service).inc()
+    log.warning("channel_unreadable", service=service, reason=reason[:500], **facts)
+
+
 def _object(service: str, data: bytes | None) -> dict[str, Any]:
     try:
         state = {} if data is None else json.loads(data)
@@ -116,5 +122,5 @@ def _understood(service: str, data: bytes | None, kind: type[State]) -> State | 
         return kind.model_validate_json(data)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        log.warning("channel_unreadable", service=service, reason=wrong[:500], bytes=repr(data[:1000]))
+        unreadable(service, wrong, bytes=repr(data[:1000]))
         return None

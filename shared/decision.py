@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.artifacts import LakeVersion
 from shared.errors import Corrupt
 
 Verdict = Literal["promote", "hold", "roll_back"]
@@ -24,7 +25,7 @@ class Decision(BaseModel):
     model_version: str
     revision: str
     against: str
-    number: Annotated[int, Field(ge=0)]
+    number: Annotated[LakeVersion, Field(ge=0)]
     decided_at: Annotated[int, Field(ge=0)]
     verdict: Verdict
     is_safe: bool

@@ -5,10 +5,14 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shared.channels import Channels
+from shared.artifacts import LakeVersion
+from shared.channels import Channels, unreadable
 from shared.errors import Corrupt
 
 LOG_LENGTH: Final = 50
+
+AHEAD_MOST: Final = 86_400 * 1_000_000
+"""No clock is wrong by so many microseconds: a moment that is further ahead is damage, and not waited for."""
 
 Phase = Literal["deploying", "serving", "held"]
 Percent = Annotated[int, Field(ge=0, le=100)]
@@ -34,7 +38,7 @@ class Release(BaseModel):
 
     model_version: str
     revision: str
-    lake_version: int
+    lake_version: LakeVersion
     image: str = ""
 
 
@@ -58,7 +62,7 @@ class Canary(BaseModel):
     release: Release
     phase: Phase
     periods: Annotated[tuple[Period, ...], Field(min_length=1)]
-    judged: int = -1
+    judged: LakeVersion = -1
     unready_since: Moment | None = None
 
     @property
@@ -77,7 +81,7 @@ class Change(BaseModel):
 
     model_config = _strict
 
-    number: int
+    number: Annotated[int, Field(ge=0, le=10**9)]
     at: Moment
     what: What
     model_version: str
@@ -104,7 +108,7 @@ class State(BaseModel):
     previous: Release | None = None
     canary: Canary | None = None
     waiting: Release | None = None
-    lake_version: int = -1
+    lake_version: LakeVersion = -1
     accepted: tuple[str, ...] = ()
     is_paused: bool = False
     routed_at: Moment | None = None
@@ -173,15 +177,41 @@ def read(service: str, channel: Mapping[str, Any]) -> State:
         ) from None
 
 
-def update(channels: Channels, service: str, change: Callable[[State], State]) -> State:
+def possible(service: str, channel: Mapping[str, Any], now: Moment) -> State:
+    """Return the state that a channel holds, for who acts on it by itself: it says nothing that would stop it for ever.
+
+    A person reads it as it is, and may order what makes it good again.
+    Raises: Corrupt, which is told, if it holds something else, or its trial, its traffic or its last change is of a day
+    that is still to come, or changes were told that never were.
+    """
+    try:
+        state = read(service, channel)
+        began = [period.since for period in state.canary.periods] if state.canary else []
+        newest = max([*began, state.routed_at or 0, *(change.at for change in state.log[-1:])], default=0)
+        if newest > now + AHEAD_MOST:
+            raise Corrupt(f"the channel of {service} has a moment that is to come, {newest} µs after 1970")
+        if state.announced > state.number:
+            raise Corrupt(f"the channel of {service} has {state.number} changes, and {state.announced} that were told")
+    except Corrupt as error:
+        unreadable(service, str(error))
+        raise
+    return state
+
+
+def update(
+    channels: Channels,
+    service: str,
+    change: Callable[[State], State],
+    reads: Callable[[str, Mapping[str, Any]], State] = read,
+) -> State:
     """Store what `change` makes of the state, if anything, and return what stands. `change` may be called again.
 
-    Raises: Conflict after several races; Corrupt, NotReady, and what `change` raises.
+    Raises: Conflict after several races; NotReady, and what `reads` and `change` raise.
     """
 
     def changed(channel: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        before = read(service, channel)
+        before = reads(service, channel)
         after = change(before)
         return None if after == before else after.model_dump(mode="json")
 
-    return read(service, channels.update(service, changed))
+    return reads(service, channels.update(service, changed))

@@ -26,7 +26,7 @@ FIT_SECONDS = Gauge("marquee_fit_seconds", "Seconds that the last fit took", ["a
 OFFLINE_RMSE = Gauge("marquee_offline_rmse_ratio", "Validation RMSE of the last evaluated model", ["algorithm"])
 
 REQUESTS = Counter("marquee_recommend_requests_total", "Lists answered", ["rung", "arm"])
-BAD_REQUESTS = Counter("marquee_recommend_bad_requests_total", "Requests refused with 400 or 404")
+BAD_REQUESTS = Counter("marquee_recommend_bad_requests_total", "Requests refused with 400, 404 or 405")
 LATENCY = Histogram("marquee_recommend_latency_seconds", "Seconds to answer", buckets=_DEADLINE_BUCKETS)
 SCORE_FAILED = Counter(
     "marquee_recommend_score_failures_total",
@@ -34,6 +34,11 @@ SCORE_FAILED = Counter(
     ["arm", "reason"],
 )
 OVERLOADED = Counter("marquee_recommend_overloaded_total", "Requests that were too many at once to ask a model for")
+CHANNEL_UNREADABLE = Counter(
+    "marquee_channel_unreadable_total",
+    "Times that a channel was read which is damaged, or says what cannot be",
+    ["service"],
+)
 EVENTS_DROPPED = Counter("marquee_events_dropped_total", "Events that found the buffer full or can never be sent")
 MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that failed a check", ["algorithm"])
 MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=10**12)]
+"""Rows; a lake of more is none of this service, and a count that is too high would call no row new."""
 
 _exact = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 

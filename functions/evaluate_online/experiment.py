@@ -10,9 +10,10 @@ from functions.evaluate_online.observe import Online
 from functions.evaluate_online.period import Period, compared
 from functions.evaluate_online.sequence import difference
 from shared import bootstrap, keys
+from shared.channels import unreadable
 from shared.events import ALGORITHMS, Algorithm
 from shared.experiment import Change, Comparison, Experiment, comparison, known, noted, stepped
-from shared.rollout import State
+from shared.rollout import AHEAD_MOST, State
 
 WHO = "evaluate_online"
 
@@ -79,7 +80,7 @@ def pair(states: Mapping[Algorithm, State], now: int, online: Online) -> Pair | 
     if len(states) < len(ALGORITHMS):
         return None
     standing = _begun(online.deps) if online.deps.settings.experiment_step else known(online.deps.channels)
-    weighed = standing.since if standing else 0
+    weighed = standing.since if standing and not _is_to_come(standing, now) else 0
     return Pair(states, standing, compared(states.values(), weighed, now, online.settle, online.length), online)
 
 
@@ -87,6 +88,21 @@ def _begun(deps: bootstrap.Deps) -> Experiment | None:
     """Return what stands, noting the setting if nothing can be read: nobody knows since when it is the weight."""
     why = "the setting SCORE_SVD_WEIGHT: the channel said nothing"
     setting = Change(at=deps.now_us(), svd_percent=deps.settings.score_svd_weight, who=WHO, why=why)
-    return deps.channels.revise(
-        keys.EXPERIMENT_CHANNEL, Experiment, lambda before: None if before else noted(None, setting)
-    )
+
+    def begun(before: Experiment | None) -> Experiment | None:
+        if before is None:
+            return noted(None, setting)
+        if not _is_to_come(before, setting.at):
+            return None
+        why = "the channel had a moment that is still to come: since when this is the weight is not known"
+        return noted(None, setting.model_copy(update={"svd_percent": before.svd_percent, "why": why}))
+
+    return deps.channels.revise(keys.EXPERIMENT_CHANNEL, Experiment, begun)
+
+
+def _is_to_come(standing: Experiment, now: int) -> bool:
+    """Say, and tell, whether a weight holds only from a day on that is still to come, as no clock is so wrong."""
+    if standing.since <= now + AHEAD_MOST:
+        return False
+    unreadable(keys.EXPERIMENT_CHANNEL, f"a weight that holds from {standing.since} µs after 1970 on")
+    return True

@@ -22,10 +22,11 @@ from functions.evaluate_online.verdict import Evidence, judge
 from shared import bootstrap, failpoints, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.artifacts import dumps
+from shared.channels import unreadable
 from shared.decision import Decision
 from shared.errors import Conflict, Corrupt
 from shared.events import ALGORITHMS, Algorithm, OnlineEvaluated, Tick
-from shared.rollout import State, read
+from shared.rollout import State, possible
 
 AT_REST: Final = timedelta(minutes=1)
 """Without a canary users are looked at no more often."""
@@ -48,10 +49,10 @@ def handle(_: Tick, online: Online) -> None:
     """
     deps = online.deps
     version = deps.lake.version()
-    done = deps.channels.known(keys.EVALUATION_CHANNEL, Done)
+    done = known(deps, version)
     if done and done.lake_version >= version:
         return
-    states, failures = live(deps)
+    states, failures = live(deps, version)
     if done and not failures and rests(states, deps.now() - done.evaluated_at):
         return
     if states:
@@ -59,7 +60,26 @@ def handle(_: Tick, online: Online) -> None:
     if failures:
         raise failures[0]
     done = Done(lake_version=version, evaluated_at=deps.now())
-    deps.channels.replace(keys.EVALUATION_CHANNEL, done, unless=lambda other: other.lake_version >= version)
+    deps.channels.replace(keys.EVALUATION_CHANNEL, done, unless=lambda other: is_done(other, version, deps))
+
+
+def known(deps: bootstrap.Deps, version: int) -> Done | None:
+    """Return what was evaluated last; None if nothing was, or what is said to be the lake has not come to yet."""
+    done = deps.channels.known(keys.EVALUATION_CHANNEL, Done)
+    if done is None or not is_to_come(done.lake_version, version, deps):
+        return done
+    unreadable(keys.EVALUATION_CHANNEL, f"lake version {done.lake_version} is still to come")
+    return None
+
+
+def is_done(done: Done, version: int, deps: bootstrap.Deps) -> bool:
+    """Say whether a version of the lake, or a newer one, was evaluated."""
+    return done.lake_version >= version and not is_to_come(done.lake_version, version, deps)
+
+
+def is_to_come(number: int, version: int, deps: bootstrap.Deps) -> bool:
+    """Say whether the lake has no such version: higher than one seen a moment ago, and than the newest."""
+    return number > version and number > deps.lake.version()
 
 
 def rests(states: Mapping[Algorithm, State], since_last: timedelta) -> bool:
@@ -67,15 +87,21 @@ def rests(states: Mapping[Algorithm, State], since_last: timedelta) -> bool:
     return not any(map(on_trial, states.values())) and timedelta(0) <= since_last < AT_REST
 
 
-def live(deps: bootstrap.Deps) -> tuple[dict[Algorithm, State], list[Corrupt]]:
+def live(deps: bootstrap.Deps, version: int) -> tuple[dict[Algorithm, State], list[Corrupt]]:
     """Return the states of the services that have a model, and what is wrong with others. Raises: NotReady."""
     states, failures = {}, []
     for algorithm in ALGORITHMS:
         service = keys.score_service(algorithm)
         try:
-            state = read(service, deps.channels.get(service))
+            state = possible(service, deps.channels.get(service), deps.now_us())
         except Corrupt as error:
             failures.append(error)
+            continue
+        newest = max(state.lake_version, state.canary.judged if state.canary else -1)
+        if is_to_come(newest, version, deps):  # no model and no decision would be taken until then
+            why = f"the channel of {service} knows lake version {newest}, which is still to come"
+            unreadable(service, why)
+            failures.append(Corrupt(why))
             continue
         if state.stable:
             states[algorithm] = state

@@ -3,10 +3,12 @@
 import atexit
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from urllib.parse import quote
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -194,9 +196,13 @@ def _headers(answer: core.Answer, call: Call) -> dict[str, str]:
     }
 
 
-def _refused(status: int, why: str, request_id: str) -> Response:
+def _refused(status: int, why: str, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
     telemetry.BAD_REQUESTS.inc()
-    return problem(status, why, {"x-request-id": request_id, "cache-control": "no-store"})
+    return problem(status, why, {**(headers or {}), "x-request-id": request_id, "cache-control": "no-store"})
+
+
+def _nowhere(request: Request, error: HTTPException) -> Response:
+    return _refused(error.status_code, error.detail, _request_id(request), error.headers)
 
 
 app = function_app(
@@ -206,6 +212,7 @@ app = function_app(
         Route("/explain/{user_id:anything}/{movie_id:anything}", explain),
         Route("/openapi.json", describe),
     ],
+    _nowhere,
 )
 
 main = target(app)

@@ -38,6 +38,7 @@ class Models:
     hedge_seconds: float
     in_flight_most: int
     breakers: dict[str, ladder.Breaker] = field(default_factory=lambda: defaultdict(ladder.Breaker))
+    hedges: ladder.Hedges = field(default_factory=ladder.Hedges)
     in_flight: int = 0
 
     @cached_property
@@ -59,8 +60,9 @@ class Models:
             raise NotReady(f"{self.in_flight} requests are waiting for models")
         asks = [partial(self.ask, arm, path, query, kind) for arm in arms]
         self.in_flight += 1
+        self.hedges.earn()
         try:
-            return await ladder.first(asks, self.hedge_seconds, left_seconds)
+            return await ladder.first(asks, self.hedge_seconds, left_seconds, self.hedges.spend)
         finally:
             self.in_flight -= 1
 

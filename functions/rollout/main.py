@@ -48,7 +48,14 @@ class Rollout:
 
     def update(self, service: str, change: Callable[[State], State]) -> State:
         """Store what `change` makes of the state, and return what stands. Raises: Conflict, Corrupt, NotReady."""
-        return rollout.update(self.deps.channels, service, change)
+        now = self.deps.now_us()
+        return rollout.update(
+            self.deps.channels, service, change, lambda name, channel: rollout.possible(name, channel, now)
+        )
+
+    def state(self, service: str) -> State:
+        """Return the state. Raises: Corrupt, NotReady."""
+        return rollout.possible(service, self.deps.channels.get(service), self.deps.now_us())
 
     def settle(self, algorithm: Algorithm) -> None:
         """Do what is to be done for a service: look at its canary, share out its users, tell what changed.
@@ -58,7 +65,7 @@ class Rollout:
         service = keys.score_service(algorithm)
         now = self.deps.now_us()
         deployed = self.deployed(service)
-        seen = rollout.read(service, self.deps.channels.get(service)).canary
+        seen = self.state(service).canary
         is_ready, problem = self.look(algorithm, seen, deployed)
         standing = self.update(
             service,
@@ -81,7 +88,7 @@ class Rollout:
         found = self.revisions.deployed(service)
         if found.by_hand is None:
             return found
-        number = rollout.read(service, self.deps.channels.get(service)).number
+        number = self.state(service).number
         found = self.revisions.deployed(service)
         if found.by_hand:
             users, who = found.by_hand
@@ -142,21 +149,26 @@ class Rollout:
 def evaluated(event: ModelEvaluated, function: Rollout) -> None:
     """A model passed the offline gate, or did not: then it gets no user.
 
-    Raises: Corrupt if the report does not say so, or nobody who is trusted vouches for the model.
+    Raises: Corrupt if the report does not say so, or is about another lake than the model, or nobody who is trusted
+    vouches for the model.
     """
     if not event.accepted:
         return
     deps = function.deps
-    if deps.verifier:
-        deps.artifacts.manifest(keys.model(event.algorithm, event.model_version))
+    model = deps.artifacts.manifest(keys.model(event.algorithm, event.model_version))
     report = deps.artifacts.manifest(keys.report(event.algorithm, event.model_version))
     if not report.metrics.get("accepted") or report.lake_version is None:
         raise Corrupt(f"the report of {event.model_version} does not say that it was accepted, at which lake version")
+    if report.lake_version != model.lake_version:  # a higher one would shut out all models that come after
+        raise Corrupt(f"the report of {event.model_version} is of lake version {report.lake_version}, its model is not")
     lake_version, now = report.lake_version, deps.now_us()
-    function.update(
+    standing = function.update(
         keys.score_service(event.algorithm),
         lambda state: core.accept(state, event.model_version, lake_version, now),
     )
+    if lake_version < standing.lake_version:
+        facts = {"lake_version": lake_version, "accepted_lake_version": standing.lake_version}
+        deps.log.warning("model_outdated", service=standing.service, model=event.model_version, **facts)
     failpoints.reach("rollout.after_accept")
     function.settle(event.algorithm)
 

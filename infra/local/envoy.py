@@ -10,6 +10,12 @@ CLUSTERS: Final = "clusters.yaml"
 LISTENERS: Final = "listeners.yaml"
 
 _CROWD: Final = 16_384  # requests that may wait for a service
+_RESTART: Final = 64
+"""Requests that may be tried again at once, however few there are: so many may be with a process when it goes.
+
+Of more than five times as many a fifth may be, lest a service that is overloaded be asked everything twice.
+"""
+
 _TYPE: Final = "type.googleapis.com/envoy."
 HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
@@ -79,11 +85,15 @@ def cluster(revision: str, ports: Sequence[int]) -> dict[str, Any]:
                 "common_http_protocol_options": {"idle_timeout": "1s"},  # before the function's server closes, at 2 s
             }
         },
-        # By default no more than three requests at once are tried again: a restart would cost the fourth its answer.
-        # And beyond 1,024 that wait or are answered all fail: but a crowd shall wait here, where that costs least.
+        # By default all fail beyond 1,024 that wait or are answered. But a crowd shall wait here, where it costs least.
         "circuit_breakers": {
             "thresholds": [
-                {"max_connections": 1024, "max_pending_requests": _CROWD, "max_requests": _CROWD, "max_retries": 1024}
+                {
+                    "max_connections": 1024,
+                    "max_pending_requests": _CROWD,
+                    "max_requests": _CROWD,
+                    "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": _RESTART},
+                }
             ]
         },
         "load_assignment": {"cluster_name": revision, "endpoints": [{"lb_endpoints": endpoints}]},

@@ -64,6 +64,8 @@ if sys.platform == "linux":
 
 T = TypeVar("T")
 
+Refused = Callable[[Request, HTTPException], Response]
+
 _STATUS: Final[dict[type[MarqueeError], int]] = {
     BadEvent: 400,
     BadInput: 400,
@@ -92,10 +94,13 @@ class Once(Generic[T]):
         return self._made[0]
 
 
-def function_app(ready: Callable[[], Awaitable[object]], routes: Sequence[Route]) -> Router:
+def function_app(
+    ready: Callable[[], Awaitable[object]], routes: Sequence[Route], refused: Refused | None = None
+) -> Router:
     """Return an application with health and metrics beside a function's own routes.
 
-    `ready` is awaited by the readiness probe; while it raises, the function gets no traffic.
+    `ready` is awaited by the readiness probe; while it raises, the function gets no traffic. `refused` makes the answer
+    to a path or a method that there is no route for; by default it is a plain problem.
     """
 
     async def liveness(_: Request) -> Response:
@@ -118,8 +123,7 @@ def function_app(ready: Callable[[], Awaitable[object]], routes: Sequence[Route]
             Route("/health/readiness", readiness),
             Route("/metrics", metrics),
         ],
-        redirect_slashes=False,
-        default=_nowhere,
+        refused or _unanswered,
     )
 
 
@@ -162,7 +166,10 @@ def target(app: Router) -> Callable[[Request], Awaitable[Response]]:
     """
 
     async def main(request: Request) -> Response:
-        request.app.router.default = app  # a path with a line break matches no route of functions-framework
+        # From now on it is asked first: the routes of functions-framework lack paths and methods, which they refuse in
+        # plain text.
+        request.app.router.routes.clear()
+        request.app.router.default = app
         return cast(Response, app)
 
     return cast(Callable[[Request], Awaitable[Response]], functions_framework.aio.http(main))
@@ -199,18 +206,27 @@ def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) 
 
 
 class _Routes(Router):
-    """Routes that refuse a method as a problem too."""
+    """Routes that refuse what they are not for as a problem."""
+
+    def __init__(self, routes: Sequence[Route], refused: Refused) -> None:
+        super().__init__(routes, redirect_slashes=False, default=_nowhere)
+        self.refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
         except HTTPException as error:
-            refusal = problem(error.status_code, f"{scope['method']} is not answered here", error.headers)
-            await refusal(scope, receive, send)
+            if error.status_code == 405:
+                error.detail = f"{scope['method'][:20]} is not answered here"
+            await self.refused(Request(scope), error)(scope, receive, send)
 
 
-async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-    await problem(404, f"there is nothing at {scope['path'][:200]!r}")(scope, receive, send)
+async def _nowhere(scope: Scope, _: Receive, __: Send) -> None:
+    raise HTTPException(404, f"there is nothing at {scope['path'][:200]!r}")
+
+
+def _unanswered(_: Request, error: HTTPException) -> Response:
+    return problem(error.status_code, error.detail, error.headers)
 
 
 async def _handle(handler: Callable[[Any, Any], object], payload: Any, connect: Once[Any]) -> tuple[int, str]:

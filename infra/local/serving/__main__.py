@@ -66,7 +66,9 @@ async def _json(request: Request) -> object:
         if len(body) > _LARGEST_BYTES:
             raise BadInput(f"a patch of more than {_LARGEST_BYTES} bytes")
     try:
-        return json.loads(body)
+        found: object = json.loads(body)
+        json.dumps(found, ensure_ascii=False).encode()  # JSON can name half a character, which nothing else can hold
+        return found
     except (ValueError, RecursionError) as error:
         raise BadInput(f"the patch is no JSON: {error}") from error
 

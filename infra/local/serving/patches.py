@@ -52,6 +52,7 @@ class _Spec(Record):
 
 class _Metadata(BaseModel):
     annotations: dict[str, str] = {}
+    version: Annotated[str | None, Field(alias="resourceVersion")] = None
 
 
 class _Wished(BaseModel):
@@ -71,8 +72,9 @@ def changed(service: Service, patch: object) -> Service:
         wished = merged(service_object(service), patch)
     except RecursionError as error:
         raise BadInput("the patch is nested too deeply") from error
-    template, wanted, annotations = _wanted(service.name, wished)
-    if wished["metadata"].get("resourceVersion") not in {None, str(service.version)}:
+    template, wanted, metadata = _wanted(service.name, wished)
+    annotations = metadata.annotations
+    if metadata.version not in {None, str(service.version)}:
         raise Conflict(f"{service.name} has been modified; look at it again, and apply the change to what is there now")
     if (template, wanted) == (service.template, service.wanted):
         if annotations == service.annotations:
@@ -111,8 +113,8 @@ def merged(target: object, patch: object) -> Any:
     return whole
 
 
-def _wanted(service: str, wished: Mapping[str, Any]) -> tuple[Template, tuple[Share, ...], dict[str, str]]:
-    """Return the template, the traffic and the annotations of a Service's JSON."""
+def _wanted(service: str, wished: Mapping[str, Any]) -> tuple[Template, tuple[Share, ...], _Metadata]:
+    """Return the template, the traffic and the metadata of a Service's JSON."""
     if not isinstance(wished.get("metadata"), Mapping) or wished["metadata"].get("name") != service:
         raise BadInput(f"the patch is not one of {service}")
     try:
@@ -131,4 +133,4 @@ def _wanted(service: str, wished: Mapping[str, Any]) -> tuple[Template, tuple[Sh
             raise BadSettings(f"{name[:80]!r} is no setting that a revision can be given")
         if not _VALUE.fullmatch(value):
             raise BadSettings(f"{name}: {value[:80]!r} has characters that it cannot be given")
-    return Template(name=spec.template.metadata.name, environment=environment), wanted, found.metadata.annotations
+    return Template(name=spec.template.metadata.name, environment=environment), wanted, found.metadata

@@ -239,3 +239,33 @@ def test_status_before_anybody_ordered_or_compared(deps):
     deps.objects.put(keys.online_report(2), b"{")
     with pytest.raises(Corrupt, match=r"reports/online/2\.json"):
         run("status")
+
+
+def test_who_watches_sees_what_changes_until_ctrl_c(deps, monkeypatch):
+    """Also once the bucket is back; Ctrl-C is no failure, and the last tables stay."""
+    live(deps, "m1")
+    looks = []
+
+    def between(seconds):
+        looks.append(seconds)
+        monkeypatch.setattr(type(deps.objects), "get", away if len(looks) == 1 else here)
+        if len(looks) == 2:
+            live(deps, "m2")
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    def away(*_):
+        raise NotReady("the bucket is away")
+
+    here = type(deps.objects).get
+    monkeypatch.setattr("time.sleep", between)
+    done = CliRunner().invoke(app, ["rollout", "status", "--watch", "--interval", "5"])
+    assert done.exit_code == 0
+    assert looks == [5, 5, 5]
+    assert "m2, 100 %" in done.output
+
+
+def test_who_watches_is_a_person(deps):
+    """A machine asks again."""
+    with pytest.raises(BadInput, match="--json"):
+        run("status", "--watch", "--json")

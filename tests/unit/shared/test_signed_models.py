@@ -14,7 +14,7 @@ from functions.train import core as training
 from shared import bootstrap, keys
 from shared.artifacts import ArtifactStore, Manifest, rewrite
 from shared.errors import BadInput, BadSettings, Corrupt
-from shared.events import ModelEvaluated, ModelTrained, Tick
+from shared.events import ModelTrained, Tick
 from shared.settings import Settings
 from shared.signing import Signer
 from tests import entry, fakes
@@ -178,15 +178,11 @@ def test_rollout_accepts_no_model_that_nobody_signed() -> None:
     """Whatever its report says; the service stays as it is."""
     world = World.new()
     world.deps = dataclasses.replace(world.deps, verifier=SIGNER.verifier)
-    event = world.pass_gate("m1", 1)
-    world.deps.artifacts.put(keys.model("svd", "m1"), {}, manifest("m1"))
     with pytest.raises(Corrupt, match="nobody signed it"):
-        handle(event, world.copy())
+        handle(world.pass_gate("m1", 1), world.copy())
     assert world.state.name == "empty"
-    signed = ModelEvaluated("svd", "m2", True, "as it is", 0.9)
-    ArtifactStore(world.deps.objects, SIGNER).put(keys.model("svd", "m2"), {}, manifest("m2"))
-    world.pass_gate("m2", 2)
-    handle(signed, world.copy())
+    world.deps = dataclasses.replace(world.deps, signer=SIGNER)
+    handle(world.pass_gate("m2", 2), world.copy())
     handle(Tick(), world.copy())
     assert world.state.name == "stable"
 

@@ -106,6 +106,9 @@ def test_a_matrix_not_announced_is_announced_next_time(deps):
         *(b"[" * 100_000, b"[]", b"", {"n_stored": "x"}, {"n_stored": None}, {"n_stored": -1}, {"lake_version": "x"}),
         *({"built_at": 5}, {"built_at": "x"}, {"built_at": "2026-01-01T00:00:00"}, {"statistics": 5}),
         *({"statistics": {"n_ratings": 5}}, {"n_stored": 1e308}),
+        {"lake_version": 99},
+        {"n_stored": 10**18},
+        {"n_watched": 10**18},
     ],
     ids=lambda damage: str(damage)[:30],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from functions.evaluate_online.main import handle
 from functions.evaluate_online.observe import Online
@@ -375,6 +376,37 @@ def test_a_note_that_nobody_can_read_is_written_anew(deps: Deps) -> None:
     assert deps.channels.get(keys.EVALUATION_CHANNEL)["lake_version"] == 1
 
 
+@pytest.mark.parametrize("version", [2, 10**18])
+def test_a_version_that_is_still_to_come_was_not_evaluated(deps: Deps, version: int) -> None:
+    """Nobody waits until the lake gets there; it is told, and the note is written anew."""
+    rollout(deps)
+    fold(deps, BAD.rows)
+    note = {"lake_version": version, "evaluated_at": fakes.NOW.isoformat()}
+    deps.channels.update(keys.EVALUATION_CHANNEL, lambda _: note)
+    with structlog.testing.capture_logs() as told:
+        handle(Tick(), Online(deps))
+    assert len(decisions(deps)) == len(events(deps)) == 1
+    assert [each["service"] for each in told if each["event"] == "channel_unreadable"] == [keys.EVALUATION_CHANNEL]
+    assert deps.channels.get(keys.EVALUATION_CHANNEL)["lake_version"] == 1
+
+
+CANARY_JUDGED = {"release": CANARY, "phase": "serving", "periods": [{"since": START, "percent": 50}], "judged": 99}
+
+
+@pytest.mark.parametrize(
+    "fields", [{"lake_version": 99}, {"canary": CANARY_JUDGED}, {"routed_at": 2**62}, {"routed_at": NOW + 2 * DAY}]
+)
+def test_a_state_that_no_evidence_could_reach_is_told(deps: Deps, fields: dict[str, Any]) -> None:
+    """Its lists would be those of a day, or its decisions those of a version, that does not come."""
+    rollout(deps, **fields)
+    rollout(deps, service="score-svdpp")
+    fold(deps, BAD.rows)
+    with structlog.testing.capture_logs() as told, pytest.raises(Corrupt, match="channel of score-svd "):
+        handle(Tick(), Online(deps))
+    assert [each["service"] for each in told if each["event"] == "channel_unreadable"] == ["score-svd"]
+    assert {each.service for each in decisions(deps)} == {"score-svdpp"}
+
+
 def test_a_decision_that_cannot_be_read_is_told_of_and_never_replaced(deps: Deps) -> None:
     """It is the evidence of what was done."""
     rollout(deps)
@@ -514,6 +546,16 @@ def test_a_weight_that_nobody_noted_is_noted_before_it_is_judged(deps: Deps, dam
     fold(deps, SVDPP_IS_BETTER)
     handle(Tick(), Online(deps))
     assert weights(deps) == [(WHO, 50)]
+
+
+def test_a_weight_of_a_day_that_is_still_to_come_holds_and_is_noted_anew(deps: Deps) -> None:
+    """Nobody is moved, and the next comparison begins now instead of then."""
+    deps = allowed(deps, percent=30, since=NOW + 2 * DAY)
+    fold(deps, SVDPP_IS_BETTER)
+    with structlog.testing.capture_logs() as told:
+        handle(Tick(), Online(deps))
+    assert weights(deps) == [(WHO, 30)]
+    assert [each["service"] for each in told if each["event"] == "channel_unreadable"] == [keys.EXPERIMENT_CHANNEL]
 
 
 def test_without_steps_a_weight_that_nobody_noted_stays_a_setting(deps: Deps) -> None:

@@ -105,6 +105,28 @@ async def test_who_knows_that_there_is_nothing_outweighs_who_fails(models: Model
         await ladder.first(asks[::order], HEDGE, 1)
 
 
+async def test_who_may_not_hedge_waits_and_still_asks_the_next_after_a_failure(models: Models) -> None:
+    """What bounds hedges costs nobody the other model's answer to an error."""
+    asks = [models.model("own", 0.2), models.model("other", 0)]
+    assert await ladder.first(asks, 0.01, 5, lambda: False) == "own"
+    assert models.calls == ["own asked"]
+    asks = [models.model("own", 0.1, NotReady("refused")), models.model("other", 0)]
+    assert await ladder.first(asks, 0.01, 5, lambda: False) == "other"
+
+
+def test_hedges_are_a_fifth_of_the_requests_of_late_and_a_few() -> None:
+    """However many want one; what was saved up in quiet times is no more than the few."""
+    hedges = ladder.Hedges()
+    for _ in range(1_000):
+        hedges.earn()
+    assert sum(hedges.spend() for _ in range(1_000)) == ladder.HEDGES_MOST
+    spent = 0
+    for _ in range(1_000):
+        hedges.earn()
+        spent += hedges.spend()
+    assert spent == pytest.approx(1_000 * ladder.HEDGES_SHARE, abs=1)
+
+
 def test_a_breaker_asks_now_and_then_until_there_is_an_answer() -> None:
     """Five failures in a row, and only one call a second gets through; an answer closes it."""
     breaker = ladder.Breaker()

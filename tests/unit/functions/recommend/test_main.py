@@ -518,20 +518,32 @@ def test_what_makes_no_sense_is_400_with_a_reason(http, path):
     assert answer.headers["x-request-id"] == "me"
 
 
-@pytest.mark.parametrize("path", ["/", "/recommend", "/explain/1", "/nowhere", "/no%0Awhere"])
-def test_what_is_nowhere_is_404(http, path):
-    """As problem+json."""
+def is_told(answer) -> bool:
+    """Say whether a refusal is problem+json with a reason, for a request that was called `me`."""
+    is_problem = answer.headers["content-type"] == "application/problem+json" and answer.headers["x-request-id"] == "me"
+    return is_problem and bool(answer.json()["detail"])
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "BREW"])
+@pytest.mark.parametrize(
+    "path", ["/", "/recommend", "/explain/1", "/nowhere", "/no%0Awhere", "/robots.txt", "/favicon.ico", "//", "/health"]
+)
+def test_what_is_nowhere_is_404(http, method, path):
+    """As problem+json with the request's id, by whatever method."""
     http.get("/health/readiness")
-    answer = http.get(path)
-    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    answer = http.request(method, path, headers={"x-request-id": "me"})
+    assert answer.status_code == 404
+    assert is_told(answer)
 
 
 @pytest.mark.parametrize("path", ["/recommend/1", "/explain/1/x", "/openapi.json", "/metrics"])
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
 def test_only_get_is_answered(http, method, path):
-    """Anything else is refused as problem+json that says what is allowed."""
-    answer = http.request(method, path)
-    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
+    """Anything else is refused as problem+json with the request's id, which says what is allowed."""
+    http.get("/health/readiness")
+    answer = http.request(method, path, headers={"x-request-id": "me"})
+    assert answer.status_code == 405
+    assert is_told(answer)
     assert {name.strip() for name in answer.headers["allow"].split(",")} == {"GET", "HEAD"}
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from functions.recommend.core import Arm
-from functions.recommend.ladder import FAILURES_MOST
+from functions.recommend.ladder import FAILURES_MOST, HEDGES_MOST, HEDGES_SHARE
 from functions.recommend.models import Models
 from shared.errors import NotReady
 from shared.ports import Target
@@ -44,3 +44,15 @@ async def test_a_model_is_not_blamed_for_a_request_that_is_refused(status, is_bl
                 await models.ask(arm, "top/1", {}, Recommendation)
         await models.http.close()
     assert len(score.asked) == (FAILURES_MOST if is_blamed else 2 * FAILURES_MOST)
+
+
+async def test_when_all_is_slow_not_everything_is_asked_twice() -> None:
+    """Every request is slow enough to be hedged: a fifth of them are, and a few."""
+    models = Models(Log(), hedge_seconds=0.02, in_flight_most=100)
+    with serving(Score("svd", seconds=0.1)) as svd, serving(Score("svdpp", seconds=0.1)) as svdpp:
+        arms = [Arm("svd", Target("r", "stable", 100, svd.url)), Arm("svdpp", Target("s", "stable", 100, svdpp.url))]
+        for _ in range(4):
+            asks = [models.first(arms, "top/1", {}, Recommendation, 30) for _ in range(25)]
+            await asyncio.gather(*asks)
+        await models.http.close()
+    assert len(svd.asked) + len(svdpp.asked) <= 100 * (1 + HEDGES_SHARE) + HEDGES_MOST

@@ -23,7 +23,8 @@ def api(tmp_path_factory):
         serving(Score("svd")) as svd,
         serving(Score("svdpp")) as svdpp,
     ):
-        deps = fakes.deps(tmp_path_factory.mktemp("api"), score_svd_url=svd.url, score_svdpp_url=svdpp.url)
+        patient = {"hedge_ms": "9000", "deadline_ms": "20000"}  # no machine is so busy that a model looks slow
+        deps = fakes.deps(tmp_path_factory.mktemp("api"), score_svd_url=svd.url, score_svdpp_url=svdpp.url, **patient)
         with entry.client("recommend", deps, patch) as client:
             yield schemathesis.openapi.from_asgi("/openapi.json", client.app)
 

@@ -1,8 +1,10 @@
 import dataclasses
+import json
 from collections import Counter
 from unittest.mock import Mock
 
 import pytest
+import structlog
 
 from functions.rollout import core, main
 from shared import bootstrap, failpoints, keys, rollout, telemetry
@@ -103,6 +105,10 @@ def test_a_decision_is_followed_as_it_is_stored_not_as_it_is_told(world):
     world.deps.objects.put(keys.decision(SERVICE, "m2", 3), b"{")
     with pytest.raises(Corrupt, match="not a decision"):
         handle(OnlineEvaluated(SERVICE, "m2", 3, "promote"), function)
+    stored = json.loads(world.deps.objects.get(keys.decision(SERVICE, "m2", 1)).data) | {"number": 10**18}
+    world.deps.objects.put(keys.decision(SERVICE, "m2", 10**18), json.dumps(stored).encode())
+    with pytest.raises(Corrupt, match="not a decision"):  # after it no other would count
+        handle(OnlineEvaluated(SERVICE, "m2", 10**18, "hold"), function)
     with pytest.raises(BadEvent, match="no service"):
         handle(OnlineEvaluated("recommend", "m2", 3, "promote"), function)
     assert world.state.canary.release.model_version == "m2"
@@ -405,3 +411,97 @@ def test_other_code_is_deployed_with_its_image(world):
     assert canary != named("m1")
     assert (world.svd.images[canary], world.svd.models[canary]) == ("image-2", "m1")
     assert {share.revision: share.percent for share in world.svd.routed} == {named("m1"): 95, canary: 5}
+
+
+# Numbers that are too high
+
+
+def channel(world, change):
+    """Change what the channel of the service holds."""
+
+    def changed(state):
+        change(state)
+        return state
+
+    world.deps.channels.update(SERVICE, changed)
+
+
+FUTURE = 2**62
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state: state.update(lake_version=10**18),
+        lambda state: state.update(announced=10**18),
+        lambda state: state.update(routed_at=FUTURE),
+        lambda state: state["canary"].update(judged=10**18),
+        lambda state: state["canary"]["periods"][0].update(since=FUTURE),
+        lambda state: state["canary"]["periods"][-1].update(since=FUTURE),
+        lambda state: state["log"][-1].update(at=FUTURE),
+        lambda state: state["log"][-1].update(number=10**18),
+    ],
+)
+def test_a_number_that_would_stop_all_progress_is_damage_and_told(world, change):
+    """Nobody waits for ever for a moment, a decision or a model that cannot come; a log line and a metric say so."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    channel(world, change)
+    unreadable = telemetry.CHANNEL_UNREADABLE.labels(SERVICE)
+    before, stood = unreadable._value.get(), world.deps.channels.get(SERVICE)
+    with structlog.testing.capture_logs() as told:
+        for event in (Tick(), world.decide("m2", 200, "promote"), world.pass_gate("m3", 3)):
+            with pytest.raises(Corrupt, match="channel of score-svd"):
+                handle(event, function)
+    assert [each["event"] for each in told] == 3 * ["channel_unreadable"]
+    assert unreadable._value.get() == before + 3
+    assert world.deps.channels.get(SERVICE) == stood
+
+
+def test_a_clock_that_is_wrong_by_hours_is_waited_for(world):
+    """It is no damage: a step takes longer."""
+    function = live(world, "m1")
+    world.seconds += 23 * 3600
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    world.seconds -= 23 * 3600
+    handle(Tick(), function)
+    handle(world.decide("m2", 200, "promote"), function)
+    assert world.state.stable.model_version == "m2"
+
+
+def test_a_person_may_order_what_makes_a_state_good_again(world):
+    """The trial that began in the future is taken back."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    channel(world, lambda state: state["canary"]["periods"][-1].update(since=FUTURE))
+    rollout.update(
+        world.deps.channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "w", function.deps.now_us())
+    )
+    handle(Tick(), function)
+    assert world.svd.users() == {"m1": 100}
+
+
+@pytest.mark.parametrize("lake_version", [3, 10**18, -5])
+def test_a_report_about_another_lake_than_its_models_lets_nothing_in(world, lake_version):
+    """A version that is too high would shut out all models that come after it."""
+    function = live(world, "m1")
+    event = world.pass_gate("m2", 2)
+    name = f"{keys.report('svd', 'm2')}/manifest.json"
+    told = json.loads(world.deps.objects.get(name).data) | {"lake_version": lake_version}
+    world.deps.objects.put(name, json.dumps(told).encode())
+    with pytest.raises(Corrupt, match=r"reports/svd/m2|report of m2"):
+        handle(event, function)
+    handle(world.pass_gate("m3", 3), function)
+    assert world.state.canary.release.model_version == "m3"
+
+
+def test_a_model_that_knows_less_than_one_before_is_passed_over_in_words(world):
+    """It may be that the one before said too much."""
+    function = live(world, "m1", "m2")
+    function.deps = dataclasses.replace(function.deps, log=structlog.get_logger())
+    with structlog.testing.capture_logs() as told:
+        handle(world.pass_gate("late", 1), function)
+    assert [each["model"] for each in told if each["event"] == "model_outdated"] == ["late"]

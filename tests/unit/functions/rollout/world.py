@@ -12,7 +12,7 @@ import structlog
 from functions.rollout import main
 from functions.rollout.core import revision
 from shared import keys, rollout
-from shared.artifacts import Manifest
+from shared.artifacts import ArtifactStore, Manifest
 from shared.bootstrap import Deps
 from shared.decision import Decision, Verdict
 from shared.errors import NotFound
@@ -91,9 +91,11 @@ class World:
         return main.Rollout(deps, routed, routed, Answering(self.svd))  # type: ignore[arg-type]
 
     def pass_gate(self, version: str, lake_version: int, accepted: bool = True) -> ModelEvaluated:
-        """Store the report of a model; return what is told of it."""
-        facts = {"kind": "report", "id": version, "lake_version": lake_version, "metrics": {"accepted": accepted}}
-        manifest = Manifest(created_at="", **facts)
+        """Store a model and its report; return what is told of it."""
+        facts = {"created_at": "", "id": version, "lake_version": lake_version}
+        models = ArtifactStore(self.deps.objects, self.deps.signer)
+        models.put(keys.model("svd", version), {}, Manifest(kind="model", **facts))
+        manifest = Manifest(kind="report", metrics={"accepted": accepted}, **facts)
         self.deps.artifacts.put(keys.report("svd", version), {"report.json": b"{}"}, manifest)
         return ModelEvaluated("svd", version, accepted, "as it is", 0.9)
 
