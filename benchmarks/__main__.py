@@ -10,7 +10,7 @@ from shared.errors import MarqueeError
 
 STREAM: Final = ("ingest", "freshness", "backfill", "recommend", "burst", "matrix")
 TRAINERS: Final = ("trainers", "accuracy", "new_users", "myfm", "libmf", "growth", "frontier", "kernels")
-SERVING: Final = ("score", "start", "chain", "strangers", "visits")
+SERVING: Final = ("score", "start", "catch_up", "chain", "strangers", "visits")
 CANARIES: Final = ("verdicts", "levels", "online", "spam", "releases", "trace")
 CLUSTER: Final = ("knative", "from_zero")
 """Those that make this machine a node of Kubernetes, as root: only by name."""

@@ -3,9 +3,10 @@
 import copy
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from benchmarks.process import PEERS
 from cli.drill.cluster import CLUSTER_SETTINGS
@@ -21,20 +22,28 @@ EMPTY: Final = "empty"
 THREADS: Final = "64"
 
 _FILE: Final = "web_page.py"
+_MARK: Final = "marquee.test/benchmark"
 _FRAMEWORK: Final = ["functions-framework", "--source", f"/empty/{_FILE}", "--target", "main"]
 _SECONDS: Final = 300.0
 
 Service = dict[str, Any]
+T = TypeVar("T")
 
 
 @contextmanager
 def site() -> Iterator[Site]:
-    """Run all of Marquee on a cluster, and an empty function beside it. Raises: BadInput, NotReady."""
+    """Run all of Marquee on a cluster, and an empty function beside it. Raises: BadInput, NotReady.
+
+    What `deploy` brought goes in the end, also from a cluster that was up before and stays.
+    """
     with running(Cluster.from_env(), CLUSTER_SETTINGS, say) as found:
-        files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": EMPTY}}
-        deploy(found, files | {"data": {_FILE: (PEERS / _FILE).read_text()}}, empty(services()["recommend"]))
-        seconds_until(lambda: is_ready(found, EMPTY), "an empty function")
-        yield found
+        try:
+            files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": EMPTY}}
+            deploy(found, files | {"data": {_FILE: (PEERS / _FILE).read_text()}}, empty(services()["recommend"]))
+            seconds_until(lambda: is_ready(found, EMPTY), "an empty function")
+            yield found
+        finally:
+            found.kubectl("delete", "ksvc,configmap,networkpolicy", f"--selector={_MARK}", "--wait=false")
 
 
 def services() -> dict[str, Service]:
@@ -58,8 +67,11 @@ def empty(recommend: Service) -> Service:
 
 
 def deploy(site: Site, *documents: Mapping[str, Any]) -> None:
-    """Apply manifests in Marquee's namespace. Raises: NotReady."""
-    apply(site.cluster, documents, "benchmark", "--namespace", NAMESPACE)
+    """Apply manifests in Marquee's namespace, until the benchmark is over. Raises: NotReady."""
+    marked = copy.deepcopy(documents)
+    for document in marked:
+        document["metadata"].setdefault("labels", {})[_MARK] = "yes"
+    apply(site.cluster, marked, "benchmark", "--namespace", NAMESPACE)
 
 
 def is_ready(site: Site, name: str) -> bool:
@@ -78,6 +90,15 @@ def seconds_until(done: Callable[[], bool], what: str) -> float:
             raise NotReady(f"waited {_SECONDS:g} s for {what}")
         time.sleep(0.1)
     return time.monotonic() - began
+
+
+def answered(request: urllib.request.Request, read: Callable[[Any], T]) -> T:
+    """Return what is read from an answer of 200. Raises: NotReady if there is no such."""
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return read(answer)
+    except OSError as error:
+        raise NotReady(f"{request.get_header('Host')}: {error}") from error
 
 
 def host(name: str) -> str:

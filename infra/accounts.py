@@ -15,7 +15,7 @@ from infra.kafka.accounts import accounts
 from infra.minio.policies import policies
 from infra.minio.set_up import Key
 
-ROOT: Final = "root"
+ADMINISTRATOR: Final = "root"
 """The account that makes all others of the S3 store."""
 
 
@@ -28,7 +28,7 @@ class Accounts(BaseModel):
     def completed(self) -> "Accounts":
         """Return these, and new ones for accounts that have none yet."""
         return Accounts(
-            s3=_drawn([ROOT, *policies()]) | self.s3,
+            s3=_drawn([ADMINISTRATOR, *policies()]) | self.s3,
             kafka=_drawn(each.name for each in accounts()) | self.kafka,
         )
 
@@ -38,7 +38,7 @@ class Accounts(BaseModel):
 
     def keys(self) -> dict[str, Key]:
         """Return the key of every function, and of who runs `marquee`."""
-        return {account: self.key(account) for account in self.s3 if account != ROOT}
+        return {account: self.key(account) for account in self.s3 if account != ADMINISTRATOR}
 
     def environment(self, account: str) -> dict[str, str]:
         """Return the variables of an account of Kafka."""
@@ -46,7 +46,7 @@ class Accounts(BaseModel):
 
     def manifests(self) -> list[dict[str, Any]]:
         """Return the Secrets s3-<account> and kafka-<account>, and minio-root, without a namespace."""
-        root = self.key(ROOT)
+        root = self.key(ADMINISTRATOR)
         return [
             _secret("minio-root", {"MINIO_ROOT_USER": root.name, "MINIO_ROOT_PASSWORD": root.secret}),
             *(_secret(f"s3-{account}", key.environment) for account, key in self.keys().items()),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cli.drill.stage import SETTINGS, Stage, crowd
-from infra.accounts import ROOT as ADMINISTRATOR
+from infra.accounts import ADMINISTRATOR
 from infra.cluster.site import Site
 
 PAST_RATINGS: Final = 20_000

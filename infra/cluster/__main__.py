@@ -83,17 +83,20 @@ def load(archives: Annotated[list[Path], typer.Argument(metavar="TAR...", help="
 
 @app.command()
 def env() -> None:
-    """Print the exports that make kubectl and tests use the cluster.
+    """Print the exports that make kubectl, tests and, once `site` has run, `marquee` use the cluster.
 
-    KUBECONFIG; INGRESS, the address of Kourier; BASE_ROOTFS, a Debian file system for images; PATH with its kubectl.
+    KUBECONFIG; INGRESS, the address of Kourier; BASE_ROOTFS, a Debian file system for images; PATH with its kubectl;
+    of a site, where its stores are, with the operator's keys.
     """
     cluster = _running().cluster
-    exports = {
+    exports: dict[str, str | Path] = {
         "KUBECONFIG": cluster.kubeconfig,
         "INGRESS": knative.ingress(cluster),
         "BASE_ROOTFS": cluster.root_file_system,
         "PATH": f"{cluster.kubernetes}:$PATH",
     }
+    if (marquee := Site(cluster)).is_running:
+        exports |= marquee.environment
     for name, value in exports.items():
         typer.echo(f'export {name}="{value}"')
 
@@ -101,7 +104,7 @@ def env() -> None:
 @app.command()
 def status() -> None:
     """Say how every process and every pod does. Exits 1 unless all that was started runs."""
-    node = Node(Cluster.from_env())
+    node = Node(_cluster())
     states = node.states()
     if not states:
         out.print("the cluster is down")

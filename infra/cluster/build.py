@@ -12,9 +12,10 @@ from typing import Final
 
 from infra.cluster import modules
 from infra.cluster.images import SERVING_COMMANDS, images, write
-from infra.cluster.machine import COREDNS, DEBIAN, KOURIER, KUBE_ROUTER, KUBERNETES, SERVING, Cluster
+from infra.cluster.machine import COREDNS, KOURIER, KUBE_ROUTER, KUBERNETES, SERVING, Cluster
 from infra.cluster.modules import install
-from infra.cluster.shell import run
+from infra.cluster.shell import OnStep, run
+from infra.images.debian import file_system
 from shared.errors import BadInput
 
 _PACKAGES: Final = {
@@ -44,8 +45,6 @@ _KUBERNETES: Final = (
     "kube-proxy",
     "kubectl",
 )
-
-OnStep = Callable[[str], None]
 
 
 def build(cluster: Cluster, on_step: OnStep) -> None:
@@ -94,7 +93,7 @@ def parts(cluster: Cluster) -> list[Part]:
         Part("CoreDNS", cluster.coredns, partial(install, "github.com/coredns/coredns", COREDNS, [""])),
         Part("kube-router", cluster.kube_router, partial(install, router, KUBE_ROUTER, ["/cmd/kube-router"])),
         Part("the pause container", cluster.pause, _pause),
-        Part(f"a file system of Debian {DEBIAN}", cluster.root_file_system, _root_file_system),
+        Part("a file system of Debian", cluster.root_file_system, partial(file_system, run=lambda words: run(*words))),
         *(Part(f"the image {each.name}", each.archive(cluster), partial(write, each)) for each in images(cluster)),
     ]
 
@@ -153,10 +152,3 @@ def _pause(target: Path) -> None:
     source = modules.folder("k8s.io/kubernetes", KUBERNETES) / "build/pause/linux/pause.c"
     target.mkdir()
     run("gcc", "-Os", "-static", "-s", f"-DVERSION=v{KUBERNETES}", "-o", target / "pause", source)
-
-
-def _root_file_system(target: Path) -> None:
-    run("debootstrap", "--variant=minbase", "--include=ca-certificates,python3,python3-venv", DEBIAN, target)
-    for folder in ("var/lib/apt/lists", "var/cache/apt", "var/log"):
-        shutil.rmtree(target / folder)
-        (target / folder).mkdir()

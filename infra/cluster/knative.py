@@ -1,6 +1,5 @@
 """Knative Serving with Kourier, and the cluster's name server, on a node that runs."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -8,7 +7,7 @@ from typing import Final
 from infra.cluster import manifests, modules
 from infra.cluster.machine import KOURIER, SERVING, Cluster
 from infra.cluster.manifests import Document
-from infra.cluster.shell import apply, kubectl, wait
+from infra.cluster.shell import OnStep, apply, kubectl, wait
 
 _MANAGER: Final = "marquee-cluster"
 _SECONDS: Final = 240
@@ -20,8 +19,6 @@ _PROBE: Final[Document] = {
     "metadata": {"name": "probe", "namespace": "default"},
     "spec": {"template": {"spec": {"containers": [{"image": "dev.local/probe:1"}]}}},
 }
-
-OnStep = Callable[[str], None]
 
 
 def install(cluster: Cluster, on_step: OnStep) -> None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from infra.images.debian import SUITE
+
 KUBERNETES: Final = "1.32.0"
 SERVING: Final = "0.48.0"  # Knative 1.21
 KOURIER: Final = "0.48.0"
 COREDNS: Final = "1.11.3"
 KUBE_ROUTER: Final = "2.1.0"
-DEBIAN: Final = "bookworm"
 
 NODE: Final = "node1"
 BRIDGE: Final = "marquee0"
@@ -93,7 +94,7 @@ class Cluster:
     @property
     def root_file_system(self) -> Path:
         """The Debian base of images that need one: a minimal system with Python 3.11."""
-        return self.cache / f"debian-{DEBIAN}"
+        return self.cache / f"debian-{SUITE}"
 
     @property
     def images(self) -> Path:

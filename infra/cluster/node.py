@@ -16,7 +16,7 @@ from infra.cluster.components import POLICIES, components
 from infra.cluster.host import MARK, Host
 from infra.cluster.images import images
 from infra.cluster.machine import ETCD_PORT, NODE, ROUTER_PORT, Cluster
-from infra.cluster.shell import ask, ctr, kubectl, wait
+from infra.cluster.shell import OnStep, ask, ctr, kubectl, wait
 from infra.local.machine import Machine
 from infra.local.supervisord import Supervisord
 from shared.errors import NotReady
@@ -25,8 +25,6 @@ _SECONDS: Final = 90
 _LOG_TAIL: Final = 8
 _END_SECONDS: Final = 10
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-OnStep = Callable[[str], None]
 
 
 @dataclass(frozen=True)

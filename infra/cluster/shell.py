@@ -15,6 +15,9 @@ from typing import Any
 from infra.cluster.machine import Cluster
 from shared.errors import BadInput, NotReady
 
+OnStep = Callable[[str], None]
+"""Told what is done next."""
+
 
 def run(*command: str | Path, given: str = "", folder: Path | None = None, environment: Mapping[str, str] = {}) -> str:
     """Return what a command prints.

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from infra.cluster import front, knative
 from infra.cluster.build import build
 from infra.cluster.machine import ADDRESS, Cluster
 from infra.cluster.node import Node
-from infra.cluster.shell import alone, apply, kubectl, wait
+from infra.cluster.shell import OnStep, alone, apply, kubectl, wait
 from infra.cluster.stores import Stores
 from infra.deploy.manifests import knative_services, target_of, without
 from infra.deploy.release import SCORES
@@ -33,8 +33,6 @@ IMAGES: Final = ROOT / ".marquee/images"
 DOMAIN: Final = "marquee.test"
 
 _SECONDS: Final = 300
-
-OnStep = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from kafka import KafkaAdminClient
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from infra.accounts import ROOT, Accounts
+from infra.accounts import ADMINISTRATOR, Accounts
 from infra.authority import Authority
 from infra.background import Background
 from infra.kafka import server
@@ -50,7 +50,7 @@ class Stores:
             self._kafka.start(server.prepare(self.folder, listeners, self.authority))
         if not self._minio.process:
             command = minio.command(self.folder / "minio", f"{self.address}:{self.s3_port}")
-            self._minio.start(command, minio.environment(self.accounts.key(ROOT)))
+            self._minio.start(command, minio.environment(self.accounts.key(ADMINISTRATOR)))
         create_topics(self.host_bootstrap)
         admin = KafkaAdminClient(bootstrap_servers=self.host_bootstrap)
         try:
@@ -117,4 +117,4 @@ class Stores:
 
     @retry(retry=retry_if_exception_type(NotReady), stop=stop_after_delay(60), wait=wait_fixed(0.5), reraise=True)
     def _set_up(self) -> None:
-        set_up(self.endpoint, BUCKET, self.accounts.key(ROOT), self.accounts.keys())
+        set_up(self.endpoint, BUCKET, self.accounts.key(ADMINISTRATOR), self.accounts.keys())

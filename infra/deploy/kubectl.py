@@ -29,7 +29,10 @@ class Kubectl:
     manager: str = "marquee-deploy"
 
     def render(self, folder: Path) -> list[dict[str, Any]]:
-        """Return the manifests of a kustomize overlay. Raises: BadInput with kustomize's own words."""
+        """Return the manifests of a kustomize overlay, by kubectl's own: who deploys needs no Go to compile another.
+
+        Raises: BadInput with kustomize's own words.
+        """
         return [each for each in yaml.safe_load_all(self._run(["kustomize", str(folder)])) if each]
 
     def apply(self, documents: Iterable[Mapping[str, Any]]) -> None:

@@ -13,7 +13,8 @@ from infra.images import commands, facts
 from infra.images import lock as requirements
 from infra.images.archive import SBOM, Archive
 from infra.images.engines import Engine, Name, engine
-from infra.images.targets import PUSHED, ROOT, chosen, reference
+from infra.images.targets import PUSHED, chosen, reference
+from infra.local.machine import ROOT
 from shared.errors import BadInput
 
 LIST = "images.json"

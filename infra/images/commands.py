@@ -5,10 +5,8 @@ from typing import Final
 
 DOCKERFILE: Final = "infra/images/Dockerfile"
 BASE: Final = "localhost/marquee/base:bookworm"
-"""The base that `debootstrap` makes where no registry is asked."""
+"""The base that is made where no registry is asked."""
 
-SUITE: Final = "bookworm"
-_PACKAGES: Final = "python3,python3-venv,ca-certificates"
 _CERTIFICATES: Final = "/etc/ssl/certs"
 _LOCAL: Final = ("localhost", "127.0.0.1", "[::1]")
 
@@ -50,11 +48,6 @@ def buildah_push(tag: str, destination: str, digest_file: str) -> Command:
     local = destination.split("/")[0].rsplit(":", 1)[0] in _LOCAL
     insecure = ["--tls-verify=false"] if local else []
     return ["buildah", "push", "--quiet", *insecure, "--digestfile", digest_file, tag, f"docker://{destination}"]
-
-
-def debootstrap(folder: str) -> Command:
-    """Return how the file system of the local base is made."""
-    return ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", SUITE, folder]
 
 
 def compile_base(folder: str) -> Command:

@@ -6,20 +6,18 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from infra.images import commands
-from infra.images.targets import ROOT
+from infra.images.debian import file_system
+from infra.local.machine import ROOT
 from shared.errors import BadInput
 
 Name = Literal["auto", "buildah", "docker"]
 
 _LAST_LINES: Final = 15
-_LEFT_OUT: Final = (
-    *("var/cache/apt", "var/cache/ldconfig", "var/lib/apt/lists", "var/log"),
-    *("usr/share/doc", "usr/share/locale", "usr/share/man"),
-)
 
 
 class Engine(Protocol):
@@ -112,19 +110,10 @@ class Buildah:
         return found
 
     def _make_base(self) -> None:
-        """Make Debian's smallest file system with Python, without what only its packages' manager and people read.
-
-        The same packages make the same base, whenever and for whichever commit.
-        """
+        """Make the base: the same packages make the same, for whichever commit."""
         with tempfile.TemporaryDirectory(prefix="marquee-base-") as name:
-            folder = Path(name)
-            run(commands.debootstrap(name), self._log)
+            file_system(Path(name), partial(run, log=self._log))
             run(commands.compile_base(name), self._log)
-            for part in _LEFT_OUT:
-                shutil.rmtree(folder / part)
-                (folder / part).mkdir()
-            for file in ("etc/hostname", "etc/resolv.conf"):  # copies of this machine's
-                (folder / file).unlink(missing_ok=True)
             container = run(["buildah", "from", "scratch"], self._log).strip()
             try:
                 run(["buildah", "add", "--quiet", container, name, "/"], self._log)

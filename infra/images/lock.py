@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from infra.images.targets import EXTRAS, PLAIN, ROOT
+from infra.images.targets import EXTRAS, PLAIN
+from infra.local.machine import ROOT
 
 REQUIREMENTS: Final = "infra/images/requirements"
 TOOLS: Final = "tools"

@@ -1,13 +1,9 @@
 """What there is to build: the one table of images and of the extra of pyproject.toml that each needs."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Final
 
 from shared.errors import BadInput
-
-ROOT: Final = Path(__file__).parents[2]
-"""The folder that images are built from."""
 
 PUSHED: Final = "pushed.json"
 """Where it stands, beside the archives, which digest a registry gave each image; `python -m infra.deploy` reads it."""

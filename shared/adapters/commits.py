@@ -1,28 +1,40 @@
 """What was committed to the lake, by delta-rs alone: `score` follows it, and its image holds no other Arrow."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import date
+from itertools import chain
 from typing import Any, Final, Self
 
-from arro3.core import DataType
-from deltalake import DeltaTable
+from arro3.core import DataType, RecordBatchReader
+from deltalake import DeltaTable, QueryBuilder
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from shared import keys
 from shared.errors import Conflict, NotReady
 from shared.ports import NO_VERSION, Rows
 
+DROP: Final = "drop"
+"""The transaction of a commit that drops rows; its number is the version that they were found in."""
+
 _CHANGE: Final = "_change_type"
+_STORED: Final = ("kind", "date", "topic", "partition", "offset", "ingested_at")
+"""What no two stored rows share, but for copies of one."""
+
 _MOMENT: Final = DataType.timestamp("us", tz="UTC")
 
 
 @dataclass
 class DeltaCommits:
-    """The commits of the table at `uri` as `Commits`, for one thread at a time. Before the first there is no table."""
+    """The commits of the table at `uri` as `Commits`, for one thread at a time. Before the first there is no table.
+
+    More than `most_steps` of them are not read one by one, but as the difference of what stood before and after them.
+    """
 
     uri: str
     options: Mapping[str, str] = field(repr=False)  # it holds keys
+    most_steps: int = 50
     _table: DeltaTable | None = field(init=False, default=None, repr=False)
 
     @classmethod
@@ -31,15 +43,30 @@ class DeltaCommits:
         return cls(f"s3://{bucket}/{keys.LAKE}", options)
 
     def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
-        """Return the newest version, and the rows committed after `version`, from the files those commits added.
+        """Return the newest version, and the rows committed after `version`, also those that were dropped since.
 
         A compaction adds none. The files must still be there: a vacuum leaves those of recent versions.
         """
         table = self._newest()
         if table is None:
             return NO_VERSION, iter(())
-        newest, first = table.version(), max(version, 0) + 1  # version 0 is the table, made empty
-        return newest, _added(table, first, newest, columns) if newest >= first else iter(())
+        newest, version = table.version(), max(version, 0)  # version 0 is the table, made empty
+        if version >= newest:
+            return newest, iter(())
+        changes = _added(table, version, newest, columns) if newest - version <= self.most_steps else None
+        return newest, _rows(self._at_once(version, table, columns) if changes is None else [changes], columns)
+
+    def _at_once(self, version: int, after: DeltaTable, columns: Sequence[str]) -> Iterator[RecordBatchReader]:
+        """Yield what stands in the table and did not at `version`, and what was dropped between, from drop to drop."""
+        while after.version() > version:
+            found_in = after.transaction_version(DROP)
+            before = DeltaTable(
+                self.uri,
+                version=version if found_in is None else max(version, found_in),
+                storage_options=dict(self.options),
+            )
+            yield from _between(before, after, columns)
+            after = before
 
     def _newest(self) -> DeltaTable | None:
         """Return the table as it stands now, None before there is one.
@@ -63,14 +90,42 @@ class DeltaCommits:
                 return None
 
 
-def _added(table: DeltaTable, first: int, last: int, columns: Sequence[str]) -> Iterator[Rows]:
+def _added(table: DeltaTable, version: int, newest: int, columns: Sequence[str]) -> RecordBatchReader | None:
+    """Return the rows of the files that the commits after `version` added, None if they cannot be read one by one.
+
+    delta-rs reads no changes from a commit on that changed the table's metadata, as a fence does.
+    """
+    names = [f'"{name}"' for name in (*columns, _CHANGE)]
+    with translated(), suppress(DeltaError):
+        return table.load_cdf(version + 1, newest, columns=names, predicate=f"{_CHANGE} = 'insert'")
+    return None
+
+
+def _between(before: DeltaTable, after: DeltaTable, columns: Sequence[str]) -> Iterator[RecordBatchReader]:
+    """Yield the rows that stand after and not before, from the days whose files are not the same.
+
+    A compaction puts rows of both times into one file, so rows are told apart by what they are. A copy of a row of
+    before, taken in at the same moment, is left out.
+    """
+    days = ", ".join(f"'{day}'" for day in sorted({day for _, day in _files(before) ^ _files(after)}))
+    if days:
+        names, same = (", ".join(f'"{name}"' for name in each) for each in (columns, _STORED))
+        sides = (f"(SELECT * FROM {side} WHERE date IN ({days})) AS {side}" for side in ("before", "after"))
+        tables = QueryBuilder().register("before", before).register("after", after)
+        yield tables.execute(f"SELECT {names} FROM {' RIGHT ANTI JOIN '.join(sides)} USING ({same})")
+
+
+def _files(table: DeltaTable) -> set[tuple[str, date]]:
+    """Return the name and the day of each file."""
+    found = table.get_add_actions(flatten=True)
+    return set(zip(found["path"].to_pylist(), found["partition.date"].to_pylist(), strict=True))
+
+
+def _rows(found: Iterable[RecordBatchReader], columns: Sequence[str]) -> Iterator[Rows]:
     with translated():
-        changes = table.load_cdf(
-            first, last, columns=[f'"{name}"' for name in (*columns, _CHANGE)], predicate=f"{_CHANGE} = 'insert'"
-        )
         try:
-            for batch in changes:
-                yield {name: _values(batch.column(name)) for name in columns}
+            for batch in chain.from_iterable(found):
+                yield {name: _values(batch[name]) for name in columns}
         except Exception as error:
             if type(error) is not Exception:
                 raise

@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from shared.adapters.commits import DeltaCommits, translated
+from shared.adapters.commits import DROP, DeltaCommits, translated
 from shared.errors import Conflict, NotReady
 from shared.ports import NO_VERSION, DataFile, Fold, Partition, Vacuumed
 from shared.records import LAKE_SCHEMA, once_each, with_date
@@ -131,7 +131,8 @@ class DeltaLake(DeltaCommits):
         with translated():
             table = self._newest()
             if table is not None:
-                table.delete(chosen)
+                told = CommitProperties(app_transactions=[Transaction(DROP, table.version())])
+                table.delete(chosen, commit_properties=told)
 
     def vacuum(self, live: Collection[int]) -> Vacuumed:
         """Delete the files that were removed from the table, or left behind by a commit that failed, before `live`.

@@ -13,7 +13,7 @@ import pytest
 from infra.images.__main__ import LIST
 from infra.images.archive import SBOM, Archive
 from infra.images.facts import read
-from infra.images.targets import ROOT
+from infra.local.machine import ROOT
 from tests.cluster.container import running
 
 pytestmark = [

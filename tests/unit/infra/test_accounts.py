@@ -1,4 +1,4 @@
-from infra.accounts import ROOT, Accounts
+from infra.accounts import ADMINISTRATOR, Accounts
 from infra.kafka.accounts import accounts
 from infra.minio.policies import policies
 
@@ -26,4 +26,4 @@ def test_who_has_a_secret_keeps_it() -> None:
 def test_nothing_of_them_is_shown() -> None:
     """A secret may stand in a Secret, and nowhere else."""
     made = Accounts().completed()
-    assert made.s3[ROOT] not in repr(made) + repr(made.keys())
+    assert made.s3[ADMINISTRATOR] not in repr(made) + repr(made.keys())

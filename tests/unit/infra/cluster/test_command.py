@@ -43,7 +43,7 @@ def test_status_of_nothing_is_1():
     assert (done.exit_code, done.output) == (1, "the cluster is down\n")
 
 
-@pytest.mark.parametrize("command", [["build"], ["built"], ["up"], ["down"], ["env"]])
+@pytest.mark.parametrize("command", [["build"], ["built"], ["up"], ["down"], ["env"], ["status"]])
 def test_only_root_runs_a_node(command, monkeypatch):
     """Others are told so before anything is tried."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

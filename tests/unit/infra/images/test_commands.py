@@ -1,7 +1,7 @@
 import pytest
 
 from infra.images import commands
-from infra.images.targets import ROOT
+from infra.local.machine import ROOT
 
 FACTS = {"GIT_COMMIT": "abc", "BASE_IMAGE": commands.BASE}
 

@@ -7,7 +7,8 @@ import pytest
 
 from infra.images.commands import DOCKERFILE
 from infra.images.kernels import PROCESSOR
-from infra.images.targets import EXTRAS, PLAIN, ROOT, TARGETS
+from infra.images.targets import EXTRAS, PLAIN, TARGETS
+from infra.local.machine import ROOT
 from tests.unit.infra.images.dockerfile import Stage, copied, ignored, is_sent, stages
 
 TEXT = (ROOT / DOCKERFILE).read_text()

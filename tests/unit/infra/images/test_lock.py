@@ -3,7 +3,8 @@ import re
 import pytest
 
 from infra.images.lock import REQUIREMENTS, commands
-from infra.images.targets import EXTRAS, PLAIN, ROOT
+from infra.images.targets import EXTRAS, PLAIN
+from infra.local.machine import ROOT
 from tests.unit.test_images import held
 
 
