@@ -76,14 +76,14 @@ test: $(INSTALLED) ## all tests but the long ones and the cluster's, with covera
 unit: $(INSTALLED) ## the tests that start nothing
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
-.PHONY: test-events test-lake test-trainers test-serving test-releases coverage models due rollout online-report jenkins-test ci
+.PHONY: audit test-events test-lake test-trainers test-serving test-releases coverage models due rollout online-report jenkins-test ci
 
 # Which unit tests each of the five targets runs; every folder of tests/unit is in one of them.
 EVENTS := shared functions/ingest infra/kafka infra/local cli
 LAKE := functions/fold_lake functions/build_matrix infra/minio infra/test_accounts.py infra/test_authority.py infra/test_background.py
 TRAINERS := functions/train functions/evaluate_offline test_new_users.py
 SERVING := functions/score functions/recommend knative rancher infra/cluster test_images.py
-RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/ci infra/jenkins infra/provenance test_documents.py
+RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/audit infra/ci infra/jenkins infra/provenance test_documents.py
 UNIT = COVERAGE_FILE=build/coverage/.coverage.$(@:test-%=%) $(BIN)/python -m pytest $(addprefix tests/unit/,$(1)) \
 	--cov --cov-report= --junit-xml=build/junit/$(@:test-%=%).xml $(ARGS)
 
@@ -115,6 +115,9 @@ long: $(INSTALLED) ## the tests that take minutes each: the loop going round by 
 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+audit: $(INSTALLED) ## known holes in what is locked, and licences of what is installed; ADVISORIES_REQUIRED=true, ADVISORIES_URL=...
+	@$(BIN)/python -m infra.audit
 
 format: $(INSTALLED) ## let ruff put the code in order
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .

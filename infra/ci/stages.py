@@ -22,6 +22,7 @@ class Stage:
 STAGES: Final = (
     Stage("Install", ("install",)),
     Stage("Lint", ("lint",)),
+    Stage("Audit", ("audit",)),
     Stage("Unit tests", ("test-events", "test-lake", "test-trainers", "test-serving", "test-releases")),
     Stage("Coverage", ("coverage",)),
     Stage("Integration tests", ("integration",)),
