@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/installed
 DVC := $(BIN)/python -m infra.provenance dvc
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images fetch preprocess retrain gate register test unit integration long lint format bench lock clean
+.PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images fetch preprocess retrain gate register offer test unit integration long lint format bench lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ register: $(INSTALLED) ## push what DVC keeps, and tag the models as versions, i
 	@$(if $(S3_ENDPOINT),$(BIN)/python -m infra.provenance remote)
 	@$(BIN)/python -m infra.provenance register
 
+offer: $(INSTALLED) ## give the models made here of the lake of BUCKET to its users: measured beside the live ones, then on trial
+	@$(BIN)/python -m cli.stages offer
+
 test: $(INSTALLED) ## all tests but the long ones and the cluster's, with coverage of functions/ and shared/
 	@$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --cov-fail-under=90 -m "not long and not cluster" $(ARGS)
 
@@ -130,9 +133,9 @@ images: $(INSTALLED) ## build the images of all functions into .marquee/images, 
 	@docker info >/dev/null 2>&1 || PYTHON=$(PYTHON) infra/local/prerequisites.sh buildah debootstrap
 	@$(BIN)/python -m infra.images build --out .marquee/images $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) $(if $(REGISTRY),--push $(REGISTRY)) $(NAME)
 
-models: $(INSTALLED) ## train, register and judge models, unless those that are registered are young
+models: $(INSTALLED) ## train, register, judge and, of the lake of BUCKET, offer models, unless those that are registered are young
 	@if [ "$$($(MAKE) --silent due)" = fresh ]; then echo "the models are fresh"; \
-		else $(MAKE) fetch && $(MAKE) preprocess && $(MAKE) retrain && $(MAKE) register && $(MAKE) gate; fi
+		else $(MAKE) fetch && $(MAKE) preprocess && $(MAKE) retrain && $(MAKE) register && $(MAKE) gate$(if $(BUCKET), && $(MAKE) offer); fi
 
 due: $(INSTALLED) ## say whether the registered models are fresh or old
 	@$(BIN)/python -m infra.ci due

@@ -33,6 +33,7 @@ STAGES: Final = (
     Stage("Offline gate", ("gate",), has_store=True),
     Stage("Images", ("images",)),
     Stage("Rollout", ("rollout",), has_store=True, on_cluster=True),
+    Stage("Offer", ("offer",), has_store=True, on_cluster=True),
     Stage("Online report", ("online-report",), has_store=True),
 )
 

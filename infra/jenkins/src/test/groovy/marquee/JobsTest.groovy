@@ -15,7 +15,9 @@ class JobsTest {
         assertEquals([], said('delivery', 'cron'))
         assertEquals(['Jenkinsfile'], said('delivery', 'scriptPath'))
         assertEquals(['H 4 */3 * *'], said('models', 'cron'))
-        assertEquals(['BUCKET=$SITE_BUCKET S3_ENDPOINT=$SITE_S3_ENDPOINT make models'], said('models', 'shell'))
+        String told = 'BUCKET=$SITE_BUCKET S3_ENDPOINT=$SITE_S3_ENDPOINT KAFKA_BOOTSTRAP=$SITE_KAFKA_BOOTSTRAP'
+        String account = 'KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_USERNAME=offer'
+        assertEquals(["$told $account make models".toString()], said('models', 'shell'))
         assertEquals([['H 1 * * *'], ['make drill']], ['cron', 'shell'].collect { said('drill', it) })
     }
 
