@@ -106,7 +106,7 @@ test-releases: $(INSTALLED) ## unit tests of rollout, online evaluation, images 
 	@$(call UNIT,$(RELEASES))
 
 coverage: $(INSTALLED) ## what the five together cover of functions/ and shared/, as build/coverage.xml; at least 90 %
-	@$(BIN)/coverage combine --quiet --keep --data-file=build/coverage/all build/coverage
+	@$(BIN)/coverage combine --quiet --keep --data-file=build/coverage/all build/coverage/.coverage.*
 	@$(BIN)/coverage xml --quiet --data-file=build/coverage/all -o build/coverage.xml
 	@$(BIN)/coverage report --data-file=build/coverage/all --fail-under=90
 
