@@ -35,6 +35,7 @@ class DeliveryTest extends Pipeline {
         deliver()
         assertEquals(made(TARGETS), shells)
         assertEquals(['good'], slack*.color)
+        assertEquals(['jenkins-marquee-main-117: users have it. https://jenkins.example/117/'], slack*.message*.toString())
         assertJobStatusSuccess()
     }
 

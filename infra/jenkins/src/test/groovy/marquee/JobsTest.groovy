@@ -27,6 +27,24 @@ class JobsTest {
         assertEquals([false], said('delivery', 'noTags'))
     }
 
+    /** Slack hears of a failure, and when it is over. */
+    @Test
+    void slackIsTold() {
+        ['models', 'drill'].each { job ->
+            assertEquals([[true], [true]], ['notifyFailure', 'notifyBackToNormal'].collect { said(job, it) })
+        }
+    }
+
+    /** Secrets are bound to variables, and stand in no shell. */
+    @Test
+    void secretsAreBound() {
+        assertEquals(['AWS_ACCESS_KEY_ID', 'marquee-s3-key', 'AWS_SECRET_ACCESS_KEY', 'marquee-s3-secret',
+                      'KAFKA_PASSWORD', 'marquee-kafka'], said('models', 'string'))
+        assertEquals(['KAFKA_CA_FILE', 'marquee-kafka-ca', 'SIGNING_KEY_FILE', 'marquee-signing-key'],
+            said('models', 'file'))
+        assertEquals([], said('drill', 'string') + said('drill', 'file'))
+    }
+
     /** All read the repository that the site names, as the one who may. */
     @Test
     void theRepositoryIsTheSites() {
