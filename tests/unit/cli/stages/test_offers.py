@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -12,6 +13,7 @@ from cli.stages import data, models
 from cli.stages.data import Source
 from cli.stages.offers import offer
 from functions.evaluate_offline import main as evaluate_offline
+from functions.rollout import main as rollout
 from functions.score import core as score
 from functions.train.engine import Parameters
 from shared import bootstrap, forgotten, keys
@@ -20,6 +22,7 @@ from shared.artifacts import ArtifactStore
 from shared.errors import BadInput, Conflict, NotReady
 from shared.events import ALGORITHMS, ModelEvaluated, ModelTrained
 from shared.history import HISTORY
+from shared.rollout import Release, read
 from shared.signing import Signer
 from tests import fakes
 from tests.lake import put_ratings
@@ -68,6 +71,20 @@ def test_an_offered_model_goes_the_way_of_every_model(deps, made, tmp_path):
         model = deps.artifacts.get(keys.model(event.algorithm, event.model_version))
         assert (matrix.manifest.git_commit, model.manifest.git_commit) == ("c0ffee", "c0ffee")
         score.load(model, matrix.manifest, matrix.files[HISTORY], event.algorithm, event.model_version)
+
+
+def test_rollout_gives_an_offered_model_its_trial(deps, made, tmp_path):
+    """Beside the model that was live before."""
+    before = Release(model_version="before", revision="score-svd-00001", lake_version=0)
+    deps.channels.update("score-svd", lambda _: {"stable": before.model_dump(), "lake_version": 0})
+    offered(made, tmp_path, deps)
+    trained = deps.publisher.events[0]
+    evaluate_offline.handle(trained, deps)
+    revisions = fakes.MemoryRevisions("score-svd")
+    rollout.evaluated(deps.publisher.events[-1], rollout.Rollout(deps, revisions, revisions, Mock()))
+    state = read("score-svd", deps.channels.get("score-svd"))
+    assert (state.stable, state.canary.release.model_version) == (before, trained.model_version)
+    assert (trained.model_version, 0) in {(revisions.models[each.revision], each.percent) for each in revisions.asked}
 
 
 def test_offered_twice_is_offered_once(deps, made, tmp_path):
