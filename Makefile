@@ -8,7 +8,7 @@ DVC := $(BIN)/python -m infra.provenance dvc
 PARALLEL := --numprocesses 3 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images fetch preprocess retrain gate register test unit integration long lint format bench lock clean
+.PHONY: help install demo drill up down status logs cluster cluster-down cluster-test images fetch preprocess retrain gate register offer test unit integration long lint format bench lock clean
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z.-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ register: $(INSTALLED) ## push what DVC keeps, and tag the models as versions, i
 	@$(if $(S3_ENDPOINT),$(BIN)/python -m infra.provenance remote)
 	@$(BIN)/python -m infra.provenance register
 
+offer: $(INSTALLED) ## give the models made here of the lake of BUCKET to its users: measured beside the live ones, then on trial
+	@$(BIN)/python -m cli.stages offer
+
 test: $(INSTALLED) ## all tests but the long ones and the cluster's, with coverage of functions/ and shared/
 	@$(BIN)/python -m pytest tests/unit $(PARALLEL) --cov --cov-report= $(ARGS)
 	@$(BIN)/python -m pytest tests/integration -m "not long and not cluster" \
@@ -79,14 +82,14 @@ test: $(INSTALLED) ## all tests but the long ones and the cluster's, with covera
 unit: $(INSTALLED) ## the tests that start nothing
 	@$(BIN)/python -m pytest tests/unit $(PARALLEL) $(ARGS)
 
-.PHONY: test-events test-lake test-trainers test-serving test-releases coverage models due rollout online-report jenkins-test ci
+.PHONY: audit test-events test-lake test-trainers test-serving test-releases coverage models due rollout online-report jenkins-test ci
 
 # Which unit tests each of the five targets runs; every folder of tests/unit is in one of them.
 EVENTS := shared functions/ingest infra/kafka infra/local cli
 LAKE := functions/fold_lake functions/build_matrix infra/minio infra/test_accounts.py infra/test_authority.py infra/test_background.py
 TRAINERS := functions/train functions/evaluate_offline test_new_users.py
 SERVING := functions/score functions/recommend knative rancher infra/cluster test_images.py
-RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/ci infra/jenkins infra/provenance test_documents.py
+RELEASES := functions/rollout functions/evaluate_online infra/deploy infra/images infra/audit infra/ci infra/jenkins infra/provenance test_documents.py
 UNIT = COVERAGE_FILE=build/coverage/.coverage.$(@:test-%=%) $(BIN)/python -m pytest $(addprefix tests/unit/,$(1)) \
 	--cov --cov-report= --junit-xml=build/junit/$(@:test-%=%).xml $(ARGS)
 
@@ -106,7 +109,7 @@ test-releases: $(INSTALLED) ## unit tests of rollout, online evaluation, images 
 	@$(call UNIT,$(RELEASES))
 
 coverage: $(INSTALLED) ## what the five together cover of functions/ and shared/, as build/coverage.xml; at least 90 %
-	@$(BIN)/coverage combine --quiet --keep --data-file=build/coverage/all build/coverage
+	@$(BIN)/coverage combine --quiet --keep --data-file=build/coverage/all build/coverage/.coverage.*
 	@$(BIN)/coverage xml --quiet --data-file=build/coverage/all -o build/coverage.xml
 	@$(BIN)/coverage report --data-file=build/coverage/all --fail-under=90
 
@@ -119,6 +122,9 @@ long: $(INSTALLED) ## the tests that take minutes each: the loop going round by 
 lint: $(INSTALLED) ## ruff, mypy strict, import-linter
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports
 
+audit: $(INSTALLED) ## known holes in what is locked, and licences of what is installed; ADVISORIES_REQUIRED=true, ADVISORIES_URL=...
+	@$(BIN)/python -m infra.audit
+
 format: $(INSTALLED) ## let ruff put the code in order
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
@@ -130,9 +136,9 @@ images: $(INSTALLED) ## build the images of all functions into .marquee/images, 
 	@docker info >/dev/null 2>&1 || PYTHON=$(PYTHON) infra/local/prerequisites.sh buildah debootstrap
 	@$(BIN)/python -m infra.images build --out .marquee/images $(if $(BASE_IMAGE),--base $(BASE_IMAGE)) $(if $(REGISTRY),--push $(REGISTRY)) $(NAME)
 
-models: $(INSTALLED) ## train, register and judge models, unless those that are registered are young
+models: $(INSTALLED) ## train, register, judge and, of the lake of BUCKET, offer models, unless those that are registered are young
 	@if [ "$$($(MAKE) --silent due)" = fresh ]; then echo "the models are fresh"; \
-		else $(MAKE) fetch && $(MAKE) preprocess && $(MAKE) retrain && $(MAKE) register && $(MAKE) gate; fi
+		else $(MAKE) fetch && $(MAKE) preprocess && $(MAKE) retrain && $(MAKE) register && $(MAKE) gate$(if $(BUCKET), && $(MAKE) offer); fi
 
 due: $(INSTALLED) ## say whether the registered models are fresh or old
 	@$(BIN)/python -m infra.ci due

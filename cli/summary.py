@@ -120,7 +120,7 @@ def _models(reports: Sequence[Mapping[str, Any]]) -> Table:
             _number(report["hr@20"]),
             _number(report["ndcg@20"]),
             f"{report['coverage']:.1%}",
-            f"{report['fit_seconds']:.1f} s",
+            _seconds(report["fit_seconds"]),
         )
     share = first["groups"]["new"]["n"] / first["n_validation"]
     rejected = [
@@ -153,6 +153,10 @@ def _title(movie: str, titles: Mapping[str, Titles]) -> str:
         return f"movie {movie}"
     found = titles[movie]
     return f"{found.title} [dim]{found.genres}[/]"
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} s"
 
 
 def _number(value: float | None) -> str:

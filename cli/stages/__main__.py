@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml, one command each: `python -m cli.stages fetch`; and the gate after them."""
+"""The stages of dvc.yaml, one command each: `python -m cli.stages fetch`; the gate after them, and the offer."""
 
 import os
 import sys
@@ -7,11 +7,13 @@ from typing import Annotated, Final
 
 import typer
 
-from cli.stages import data, models
+from cli.stages import data, models, offers
 from cli.stages.gate import gate as judge
 from cli.stages.gate import live
 from infra.local.machine import ROOT, Machine
+from infra.provenance import release
 from infra.provenance.git import public
+from shared import bootstrap
 from shared.errors import MarqueeError
 from shared.events import ALGORITHMS, Algorithm
 
@@ -84,6 +86,15 @@ def gate(
         refused |= not word.accepted
         typer.echo(f"{algorithm}: {'accepted' if word.accepted else 'refused'}: {word.reason}", err=not word.accepted)
     raise typer.Exit(1 if refused else 0)
+
+
+@app.command()
+def offer() -> None:
+    """Give the models made here to the loop: they are measured beside the live ones, and those accepted get a trial."""
+    commit = release.committed(ROOT, release.records(ROOT))
+    deps = bootstrap.build("offer", Machine.from_env().environment | dict(os.environ))
+    for line in offers.offer(ALGORITHMS, data.Source.read(SOURCE), MATRIX, MODELS, commit, deps):
+        typer.echo(line)
 
 
 def main() -> None:

@@ -36,7 +36,7 @@ def handle(event: ModelTrained, deps: bootstrap.Deps) -> None:
 def evaluate(event: ModelTrained, standing: str | None, deps: bootstrap.Deps) -> dict[str, Any]:
     """Measure the model on the newest ratings, which it has not seen, and store the report with the gate's word.
 
-    `standing` is the version of the live model, if there is one.
+    `standing` is the version of the live model, if there is one. Not every trainer tells how long it took.
     """
     artifact = deps.artifacts.get(keys.model(event.algorithm, event.model_version))
     if artifact.manifest.made_from != keys.matrix(event.matrix_id):
@@ -49,7 +49,7 @@ def evaluate(event: ModelTrained, standing: str | None, deps: bootstrap.Deps) ->
         "model_version": event.model_version,
         "lake_version": artifact.manifest.lake_version,
         "matrix_id": event.matrix_id,
-        "fit_seconds": artifact.manifest.metrics["fit_seconds"],
+        "fit_seconds": artifact.manifest.metrics.get("fit_seconds"),
         "rank_ms": rank_ms(model),
         "model_bytes": sum(facts.size for facts in artifact.manifest.files.values()),
         "standing": standing_rmse(event, standing, split, deps),

@@ -9,8 +9,11 @@ from typing import Final
 
 from shared.errors import BadInput
 
-_OURS: Final = ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MARQUEE_HOME")
-"""What this shell was told about another checkout."""
+_OURS: Final = (
+    *("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MARQUEE_HOME"),
+    "PROVENANCE_REPOSITORY",
+)
+"""What this shell was told about another checkout, and where real models are registered."""
 
 STORE: Final = ("BUCKET", "S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 """What this shell may have been told about a store: only targets that need it hear of it."""

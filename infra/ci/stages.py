@@ -22,6 +22,7 @@ class Stage:
 STAGES: Final = (
     Stage("Install", ("install",)),
     Stage("Lint", ("lint",)),
+    Stage("Audit", ("audit",)),
     Stage("Unit tests", ("test-events", "test-lake", "test-trainers", "test-serving", "test-releases")),
     Stage("Coverage", ("coverage",)),
     Stage("Integration tests", ("integration",)),
@@ -32,6 +33,7 @@ STAGES: Final = (
     Stage("Offline gate", ("gate",), has_store=True),
     Stage("Images", ("images",)),
     Stage("Rollout", ("rollout",), has_store=True, on_cluster=True),
+    Stage("Offer", ("offer",), has_store=True, on_cluster=True),
     Stage("Online report", ("online-report",), has_store=True),
 )
 

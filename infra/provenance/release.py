@@ -5,7 +5,7 @@ The commit holds `dvc.lock`, what was fetched, manifests and metrics; only tags 
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from infra.provenance import tools
+from infra.provenance.git import text
 from infra.provenance.registry import beside, manifest_path, uncommitted
 from shared.artifacts import Manifest
 from shared.errors import BadInput, Corrupt
@@ -30,14 +31,20 @@ def records(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(paths)}
 
 
+def committed(root: Path, made: Collection[str]) -> str:
+    """Return the commit of a checkout. Raises: BadInput if other files than those that were made differ from it."""
+    if others := uncommitted(root, made):
+        raise BadInput(f"commit {', '.join(others[:5])} first: a model goes nowhere without the code that made it")
+    return text("rev-parse", "HEAD", cwd=root)
+
+
 def register(root: Path, repository: str, environment: Mapping[str, str] = os.environ) -> Sequence[str]:
     """Store what DVC holds at its remote, then register the models that are not yet; return their tags.
 
     Raises: BadInput if the code that made them is not committed; NotReady; Conflict if others register meanwhile.
     """
     found = records(root)
-    if others := uncommitted(root, found):
-        raise BadInput(f"commit {', '.join(others[:5])} first: a model is registered with the code that made it")
+    committed(root, found)
     if json.loads(tools.run("dvc", "status", "--json", cwd=root, environment=environment)):
         raise BadInput("dvc.lock is not what is here; `make retrain` first")
     with beside(root, repository) as registry:

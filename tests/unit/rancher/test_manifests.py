@@ -16,7 +16,7 @@ KUBERNETES = "v1.32.0"
 OPERATOR = "v0.42.2"
 PROMETHEUS = "v0.85.0"
 SERVING = "v0.48.0"
-OURS = ["marquee-namespaces", "marquee-knative", "marquee-monitors"]
+OURS = ["marquee-namespaces", "marquee-knative", "marquee-monitors", "marquee-registrar"]
 
 PROXY = read(ROOT / "knative" / "base" / "config" / "deployment.yaml")["data"]
 

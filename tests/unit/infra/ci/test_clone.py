@@ -9,6 +9,8 @@ from shared.errors import BadInput
 MAKEFILE = """
 good:
 \t@echo "to $(REGISTRY), home '$(MARQUEE_HOME)', bucket '$(BUCKET)'"
+where:
+\t@echo "models go to '$(PROVENANCE_REPOSITORY)'"
 bad:
 \t@exit 3
 """
@@ -41,9 +43,12 @@ def test_a_clone_has_what_is_committed_and_is_told_only_what_is_its(
     assert clone.make("neither", {}) != 0
 
 
-def test_what_a_clone_pushes_stays_with_it(repository: Path, tmp_path: Path) -> None:
-    """A rehearsal registers no models."""
+def test_what_a_clone_pushes_stays_with_it(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rehearsal registers no models, though this shell knows where the real ones are registered."""
+    monkeypatch.setenv("PROVENANCE_REPOSITORY", "ssh://git.example.com/marquee.git")
     clone = Clone.of(repository, tmp_path, {})
+    assert clone.make("where", {}) == 0
+    assert clone.log("where").read_text() == "models go to ''\n"
     for command in (["tag", "svd@v1.0.0"], ["push", "--quiet", "origin", "svd@v1.0.0"]):
         subprocess.run(["git", "-C", str(clone.folder), *command], check=True)
     told = subprocess.run(["git", "-C", str(repository), "tag"], check=True, capture_output=True, text=True)

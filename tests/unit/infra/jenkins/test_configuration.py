@@ -74,7 +74,9 @@ def test_every_credential_and_every_setting_is_told_of() -> None:
     """Who installs it reads which Secrets to make."""
     readme = (FOLDER / "README.md").read_text()
     written = [JENKINSFILE, *(path.read_text() for path in FOLDER.glob("jobs/*.groovy"))]
-    ids = {found for text in written for found in re.findall(r"'(marquee-(?:git|s3|registry)[\w-]*)'", text)}
+    ids = {
+        found for text in written for found in re.findall(r"'(marquee-(?:git|s3|registry|kafka|signing)[\w-]*)'", text)
+    }
     ids.add(CONFIGURATION["unclassified"]["slackNotifier"]["tokenCredentialId"])
     assert {each for each in ids if f"`{each}`" not in readme} == set()
     settings = set(re.findall(r"\$\{([A-Z_0-9]+)\}", (FOLDER / "jenkins.yaml").read_text()))

@@ -11,7 +11,7 @@ from infra.kafka.accounts import Rule, accounts
 from infra.kafka.crds import crds
 from infra.local.event_source.config import load
 from infra.local.machine import DEAD_LETTERS, LARGEST_BYTES, ROOT, SOURCES, TOPICS
-from shared.events import MOVIELOG, PIPELINE, RecommendationServed
+from shared.events import MOVIELOG, PIPELINE, ModelTrained, RecommendationServed
 
 FOLDER = ROOT / "infra/kafka"
 FUNCTIONS = {path.parent.name: path.parent for path in ROOT.glob("functions/*/main.py")}
@@ -74,10 +74,15 @@ def test_the_site_may_log_and_who_runs_marquee_may_replay_and_backfill() -> None
     assert rules("operator") == {("topic", MOVIELOG): WRITES | READS, ("topic", RecommendationServed.type): READS}
 
 
+def test_who_offers_models_may_tell_of_them() -> None:
+    """As `train` may, and nothing else."""
+    assert rules("offer") == rules("train") == {("topic", ModelTrained.type): WRITES}
+
+
 def test_there_is_no_other_account() -> None:
     """`score` tells nobody anything."""
     tellers = {name.replace("_", "-") for name in FUNCTIONS if set(told(FUNCTIONS[name]))}
-    assert {each.name for each in accounts()} == tellers | {"event-source", "site", "operator"}
+    assert {each.name for each in accounts()} == tellers | {"event-source", "site", "operator", "offer"}
     assert "score" not in tellers
 
 

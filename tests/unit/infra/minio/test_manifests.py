@@ -31,9 +31,9 @@ def test_kubernetes_takes_every_manifest() -> None:
 
 
 def test_every_function_that_uses_the_bucket_has_a_policy() -> None:
-    """All do; beside them there is who runs `marquee`."""
+    """All do; beside them there is who runs `marquee`, and who registers models."""
     functions = {path.parent.name.replace("_", "-") for path in ROOT.glob("functions/*/main.py")}
-    assert policies().keys() == functions | {"operator"}
+    assert policies().keys() == functions | {"operator", "registrar"}
 
 
 @pytest.mark.parametrize("account", policies())

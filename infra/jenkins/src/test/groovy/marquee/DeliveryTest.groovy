@@ -14,6 +14,11 @@ class DeliveryTest extends Pipeline {
 
     static final List<String> UNIT = TARGETS.findAll { it.startsWith('test-') }
 
+    static final List<String> SECRETS = [
+        'marquee-git', 'marquee-kafka', 'marquee-kafka-ca', 'marquee-registry', 'marquee-s3-key', 'marquee-s3-secret',
+        'marquee-signing-key',
+    ]
+
     static List<String> targets() {
         TARGETS
     }
@@ -30,6 +35,7 @@ class DeliveryTest extends Pipeline {
         deliver()
         assertEquals(made(TARGETS), shells)
         assertEquals(['good'], slack*.color)
+        assertEquals(['jenkins-marquee-main-117: users have it. https://jenkins.example/117/'], slack*.message*.toString())
         assertJobStatusSuccess()
     }
 
@@ -118,6 +124,15 @@ class DeliveryTest extends Pipeline {
         assertTrue(slack[0].message.contains('users were not moved, or were moved back'))
     }
 
+    /** If the models could not be offered, the code is with the users all the same, and that is told. */
+    @Test
+    void modelsThatAreNotOfferedAreTold() {
+        failing << 'make offer'
+        deliver()
+        assertTrue('make rollout' in shells)
+        assertTrue(slack[0].message.contains('users have the code, and were offered no model'))
+    }
+
     /** A person is asked only if the build's parameter says so: after the images, before the users. */
     @Test
     void aPersonMayHaveToAgree() {
@@ -151,17 +166,24 @@ class DeliveryTest extends Pipeline {
     @Test
     void secretsAreBoundAndNeverWritten() {
         deliver()
-        assertEquals(['marquee-git', 'marquee-registry', 'marquee-s3-key', 'marquee-s3-secret'], bound.unique().sort())
+        assertEquals(SECRETS, bound.unique().sort())
         assertFalse(helper.callStack.join(' ').contains('secret of'))
     }
 
-    /** Tests see no secret and no store; who trains and who releases sees that of the bucket, who builds images that of the registry. */
+    /**
+     * Tests see no secret and no store; who trains and who releases sees that of the bucket, who builds images that of
+     * the registry, and who offers models vouches for them and tells of them.
+     */
     @Test
     void secretsAreSeenWhereTheyAreNeeded() {
         deliver()
         List<String> trained = TARGETS[TARGETS.indexOf('fetch')..TARGETS.indexOf('gate')]
-        assertEquals(made(trained + ['rollout', 'online-report']), shells.findAll { 'AWS_SECRET_ACCESS_KEY' in seen[it] })
-        assertEquals(made(trained + ['rollout', 'online-report']), shells.findAll { 'BUCKET' in seen[it] })
+        List<String> released = TARGETS[TARGETS.indexOf('rollout')..-1]
+        assertEquals(made(trained + released), shells.findAll { 'AWS_SECRET_ACCESS_KEY' in seen[it] })
+        assertEquals(made(trained + released), shells.findAll { 'BUCKET' in seen[it] })
+        ['SIGNING_KEY_FILE', 'KAFKA_PASSWORD'].each { secret ->
+            assertEquals(['make offer'], shells.findAll { secret in seen[it] })
+        }
         assertEquals(['make images'], shells.findAll { 'REGISTRY_AUTH_FILE' in seen[it] })
     }
 

@@ -15,7 +15,9 @@ class JobsTest {
         assertEquals([], said('delivery', 'cron'))
         assertEquals(['Jenkinsfile'], said('delivery', 'scriptPath'))
         assertEquals(['H 4 */3 * *'], said('models', 'cron'))
-        assertEquals(['BUCKET=$SITE_BUCKET S3_ENDPOINT=$SITE_S3_ENDPOINT make models'], said('models', 'shell'))
+        String told = 'BUCKET=$SITE_BUCKET S3_ENDPOINT=$SITE_S3_ENDPOINT KAFKA_BOOTSTRAP=$SITE_KAFKA_BOOTSTRAP'
+        String account = 'KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_USERNAME=offer'
+        assertEquals(["$told $account make models".toString()], said('models', 'shell'))
         assertEquals([['H 1 * * *'], ['make drill']], ['cron', 'shell'].collect { said('drill', it) })
     }
 
@@ -23,6 +25,24 @@ class JobsTest {
     @Test
     void tagsAreCloned() {
         assertEquals([false], said('delivery', 'noTags'))
+    }
+
+    /** Slack hears of a failure, and when it is over. */
+    @Test
+    void slackIsTold() {
+        ['models', 'drill'].each { job ->
+            assertEquals([[true], [true]], ['notifyFailure', 'notifyBackToNormal'].collect { said(job, it) })
+        }
+    }
+
+    /** Secrets are bound to variables, and stand in no shell. */
+    @Test
+    void secretsAreBound() {
+        assertEquals(['AWS_ACCESS_KEY_ID', 'marquee-s3-key', 'AWS_SECRET_ACCESS_KEY', 'marquee-s3-secret',
+                      'KAFKA_PASSWORD', 'marquee-kafka'], said('models', 'string'))
+        assertEquals(['KAFKA_CA_FILE', 'marquee-kafka-ca', 'SIGNING_KEY_FILE', 'marquee-signing-key'],
+            said('models', 'file'))
+        assertEquals([], said('drill', 'string') + said('drill', 'file'))
     }
 
     /** All read the repository that the site names, as the one who may. */

@@ -22,7 +22,8 @@ abstract class Pipeline extends BasePipelineTest {
     final List<String> agents = []
     final List<Map> slack = []
     final List<String> bound = []
-    final Map<String, Object> env = [BRANCH_NAME: 'main', BUILD_TAG: 'jenkins-marquee-main-117']
+    final Map<String, Object> env = [BRANCH_NAME: 'main', BUILD_TAG: 'jenkins-marquee-main-117',
+                                     BUILD_URL: 'https://jenkins.example/117/']
     final Map<String, Object> params = [:]
 
     @Override
