@@ -35,7 +35,12 @@ def trained(batches: Iterable[pa.RecordBatch]) -> FactorModel:
 
 def audience(model: FactorModel, movie: str) -> float:
     """Return the share of users, who have not seen anything yet, whose list has the movie."""
+    return audiences(model).get(movie, 0.0)
+
+
+def audiences(model: FactorModel) -> dict[str, float]:
+    """Return the same for each movie that is in anybody's list."""
     nothing = np.empty(0, dtype=np.int64)
-    place = model.movie_index.get(movie, -1)
     rows = range(min(_N_ASKED, len(model.users)))
-    return float(np.mean([place in top(model, model.profile(row), 20, nothing).places for row in rows]))
+    shown = np.concatenate([top(model, model.profile(row), 20, nothing).places for row in rows])
+    return {model.movies[place]: count / len(rows) for place, count in enumerate(np.bincount(shown).tolist()) if count}

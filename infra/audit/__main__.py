@@ -11,7 +11,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.audit import advisories, licences
-from infra.images.targets import ROOT
+from infra.local.machine import ROOT
 from infra.provenance import tools
 from shared.errors import BadInput, MarqueeError, NotReady
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from infra.images.lock import REQUIREMENTS, TOOLS
-from infra.images.targets import EXTRAS, ROOT
+from infra.images.targets import EXTRAS
+from infra.local.machine import ROOT
 from shared.errors import NotReady
 
 LISTS: Final = (
