@@ -93,8 +93,7 @@ class Demo:
         sending = bars.add_task("log lines into Kafka", total=len(lines))
         folding = bars.add_task("rows in the lake", total=len(lines))
         replay(lines, deps.settings, MOVIELOG, on_sent=lambda n: bars.update(sending, completed=n))
-        wait(lambda: _rows(deps) >= len(lines), "rows in the lake", lambda: _moved(bars, folding, _rows(deps)))
-        bars.update(folding, completed=len(lines))
+        _wait_for_rows(bars, folding, deps, len(lines), "rows in the lake")
 
     def _train(self, bars: Progress, deps: bootstrap.Deps) -> list[dict[str, Any]]:
         training = bars.add_task("models trained and evaluated", total=len(ALGORITHMS))
@@ -151,7 +150,7 @@ class Demo:
         sent = len(list(site.log_lines(self.first))) + len(list(site.log_lines(self.rest, len(self.first))))
         expected = sent + 2 * REQUESTS_PER_SECOND * ASK_SECONDS
         settling = bars.add_task("rows in the lake", total=expected)
-        wait(lambda: _rows(deps) >= expected, "all rows", lambda: _moved(bars, settling, _rows(deps)))
+        _wait_for_rows(bars, settling, deps, expected, "all rows")
 
     def _example(self) -> summary.Example:
         """Return a user of average activity among the older half, whom the models know, with what the user likes."""
@@ -188,5 +187,11 @@ def wait(
             began = time.monotonic()
 
 
-def _rows(deps: bootstrap.Deps) -> int:
-    return sum(deps.lake.counts().values())
+def _wait_for_rows(bars: Progress, task: TaskID, deps: bootstrap.Deps, n: int, what: str) -> None:
+    wait(lambda: rows(deps, n) == n, what, lambda: _moved(bars, task, rows(deps, n)))
+    bars.update(task, completed=n)
+
+
+def rows(deps: bootstrap.Deps, most: int) -> int:
+    """Return how many rows the lake has, `most` if more: its log counts a record twice that was delivered twice."""
+    return min(sum(deps.lake.counts().values()), most)

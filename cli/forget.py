@@ -44,12 +44,14 @@ _ARTIFACT: Final = re.compile(r"(matrices/[^/]+|models/[^/]+/[^/]+)/")
 class Report:
     """Whether the user had not asked before, what was erased where, and what is left.
 
-    Rows count with every copy in files of older versions. `left` are the objects of all `n_searched` that mention the
+    In `erased` rows count with every copy, as files of older versions have them; in `rows`, of those in the lake,
+    each record once. `left` are the objects of all `n_searched` that mention the
     user or cannot be searched, and why.
     """
 
     is_new: bool
     erased: Counts = field(default_factory=Counter)
+    rows: Counts = field(default_factory=Counter)
     n_searched: int = 0
     left: dict[str, str] = field(default_factory=dict)
 
@@ -71,19 +73,24 @@ def forget(user_id: str, deps: Deps, seconds_to_follow: float, on_step: OnStep =
         report.erased += found
         if not found:
             break
+    report.rows = Counter(what for what, _ in eraser.rows)
     report.left, report.n_searched = eraser.search()
     return report
 
 
 @dataclass(frozen=True)
 class Eraser:
-    """One user, by id and by name on the list, the bucket they are taken out of, and what was in the way of it."""
+    """One user, by id and by name on the list, the bucket they are taken out of, and what was in the way of it.
+
+    `rows` are the records that were theirs in the lake, each with what it counts as.
+    """
 
     user_id: str
     name: str
     deps: Deps
     on_step: OnStep
     trouble: dict[str, str] = field(default_factory=dict)
+    rows: set[tuple[str, erasure.Record]] = field(default_factory=set)
 
     def erase(self) -> Counts:
         """Take the user out of everything once, and return where they were."""
@@ -162,10 +169,13 @@ class Eraser:
         n_rows = erasure.mentions(data, self.user_id)
         if not n_rows:
             return _NOTHING
+        records = erasure.records(data, self.user_id)
         self.deps.objects.put_if(key, erasure.file_without(data, self.user_id), tag)
         failpoints.reach("forget.lake_file")
         kind = _KIND.search(key)
-        return Counter({f"rows of kind {kind[1] if kind else 'unknown'} in the lake": n_rows})
+        what = f"rows of kind {kind[1] if kind else 'unknown'} in the lake"
+        self.rows.update([(what, record) for record in records])
+        return Counter({what: n_rows})
 
     def _commit(self, key: str) -> Counts:
         """Take statistics that name the user out of the log; a checkpoint only repeats them, and goes."""

@@ -58,9 +58,10 @@ def show(report: Report, *, as_json: bool) -> None:
         out.print_json(json.dumps(vars(report)))
         return
     if report.erased:
-        table = Table("erased", "how many")
+        table = Table("erased", "how many", "with copies in all versions")
         for what, number in sorted(report.erased.items()):
-            table.add_row(what, f"{number:,}")
+            n_rows = report.rows.get(what)
+            table.add_row(what, f"{n_rows or number:,}", f"{number:,}" if n_rows else "")
         out.print(table)
     else:
         out.print("There was nothing to erase.")

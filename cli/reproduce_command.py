@@ -66,5 +66,11 @@ def _print(found: Reproduced) -> None:
     out.print("The same model, byte by byte." if found.equal else "Not the same.")
 
 
-def _rows(kind: str, files: Mapping[str, str]) -> list[tuple[str, str, Text]]:
-    return [(kind, name, Text(what or "equal", "red" if what else "green")) for name, what in files.items()]
+def _rows(kind: str, files: Mapping[str, list[str]]) -> list[tuple[str, str, Text]]:
+    return [(kind, name, Text(_told(found), "red" if found else "green")) for name, found in files.items()]
+
+
+def _told(found: list[str]) -> str:
+    """Return what differs in a file: of much the first, which machines are told all of."""
+    first, *others = found or ["equal"]
+    return f"{first}; and {len(others)} more, all with --json" if others else first

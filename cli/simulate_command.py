@@ -25,6 +25,7 @@ from cli.simulator.population import Population
 from cli.site import RUNG, answer_of
 from cli.where import environment
 from infra.local.machine import Machine
+from shared.errors import BadInput
 from shared.events import MOVIELOG
 from shared.settings import Settings
 
@@ -64,7 +65,8 @@ def simulate(
     """Let people with planted tastes use the site: they ask for recommendations, watch, rate, come and go.
 
     They watch what suits them, from the list or by their own choice, and the site's log of it goes to Kafka. As their
-    tastes are known, a better model is one from whose lists more is watched. `marquee up` comes first.
+    tastes are known, a better model is one from whose lists more is watched. `marquee up` comes first. Exits 1 if
+    anybody got no list.
 
     Example: marquee simulate --history 50000 --seconds 60
 
@@ -74,9 +76,11 @@ def simulate(
     """
     population = Population(seed, list(islice(read_titles(catalogue), movies)), users)
     crowd = Crowd(population, moment)
-    settings = Settings.from_env(environment())
+    settings = Settings.from_env(environment("KAFKA_BOOTSTRAP"))
     url = url or Machine.from_env().url("recommend")
     played = Played()
+    if seconds != 0:
+        _knock(url)
     with progress() as bars:
         before = _past(bars, crowd, history) if history else []
         spam = past.spam(population, spam_movie, spam_share, datetime.now(UTC)) if spam_movie is not None else []
@@ -86,10 +90,29 @@ def simulate(
         if seconds != 0:
             faults = Faults(skew_seconds=skew, late_share=late, repeated_share=repeated)
             played = _play(bars, crowd, url, settings, Pace(rate, seconds, speed), faults)
+    found = report.facts(played)
     if as_json:
-        out.print_json(json.dumps(report.facts(played) | {"next_moment": crowd.moment}))
+        out.print_json(json.dumps(found | {"next_moment": crowd.moment}))
     else:
         report.show(out, played, crowd.moment)
+    if found["lost"]:
+        raise typer.Exit(1)
+
+
+def _knock(url: str) -> None:
+    """Ask whether anybody is there. Raises: BadInput if not: there is no use in writing what was watched there."""
+
+    async def knock() -> None:
+        timeout = aiohttp.ClientTimeout(total=5)
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{url}/health/liveness"):
+            pass
+
+    try:
+        asyncio.run(knock())
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise BadInput(
+            f"nobody answers at {url} ({type(error).__name__}): `make up` starts a site here, --url names another"
+        ) from None
 
 
 def _past(bars: Progress, crowd: Crowd, n_ratings: int) -> list[bytes]:

@@ -46,9 +46,9 @@ def replay(
     Example: marquee replay data/movielens-small/ratings.csv.gz
     """
     total = sum(1 for _ in lines_of(file))
+    settings = Settings.from_env(environment("KAFKA_BOOTSTRAP"))
     with progress() as bars:
         task = bars.add_task(f"{file.name} → {topic}", total=total)
-        settings = Settings.from_env(environment())
         sent = send(lines_of(file), settings, topic, rate, lambda n: bars.update(task, completed=n))
     out.print(f"{sent:,} lines are in Kafka.")
 
@@ -97,7 +97,7 @@ def backfill(
 
     Example: marquee backfill movielog
     """
-    settings = environment()
+    settings = environment("S3_ENDPOINT", "KAFKA_BOOTSTRAP")
     spans = bulk.plan(topic, settings)
     if not spans:
         out.print(f"Nothing new in {topic} since the last backfill.")

@@ -63,12 +63,17 @@ def trace(
 
 
 def _print(stories: list[Story], note: str) -> None:
+    """Print what is to be said of the list, the stories, and what is wrong: each once."""
+    if any(note in thing.why for story in stories for thing in story.wrong):
+        errors.print("[bold red]wrong:[/] ", end="")
     if note:
-        errors.print(note, markup=False, highlight=False, style="yellow")
+        errors.print(note, markup=False, highlight=False, soft_wrap=True, style="yellow")
     for story in stories:
-        out.print(page(story), highlight=False, soft_wrap=True)
+        answer, *others = story.things
+        if others or answer.condition == "whole":
+            out.print(page(story), highlight=False, soft_wrap=True)
         for thing in story.wrong:
-            for why in thing.why:
+            for why in (why for why in thing.why if why != note):
                 errors.print(f"[bold red]wrong:[/] {thing.kind} ", end="")
                 errors.print(f"{thing.name}: {why}", markup=False, highlight=False, soft_wrap=True)
 

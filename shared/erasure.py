@@ -25,6 +25,10 @@ from shared.matrix import Split
 from shared.model import FactorModel
 from shared.records import SCHEMA
 
+Record = tuple[str, int, int]
+"""The topic, partition and offset of a record."""
+
+_RECORD: Final = ("topic", "partition", "offset")
 _LEVELS: Final = (3, 9, 19)  # of zstd: the next one only if a file would outgrow itself
 _USERS: Final = {"user", "users", "user_id", "user_ids"}
 _TAIL: Final = 8  # the footer's length in 4 bytes, and PAR1
@@ -59,6 +63,17 @@ def file_without(data: bytes, user_id: str) -> bytes:
             tail = _TAIL + int.from_bytes(made[-_TAIL:-4], "little")
             return made[:-tail] + bytes(len(data) - len(made)) + made[-tail:]
     raise Corrupt(f"a file without some of its rows needs more than its {len(data)} bytes")
+
+
+def records(data: bytes, user_id: str) -> set[Record]:
+    """Return which records of Kafka a user's rows in a data file of the lake were. Raises: Corrupt."""
+    found: set[Record] = set()
+    with _parquet(data) as file:
+        for group in range(file.num_row_groups):
+            table = file.read_row_group(group, ["user_id", "raw", *_RECORD])
+            theirs = table.filter(_theirs(table, user_id))
+            found.update(zip(*(theirs[name].to_pylist() for name in _RECORD), strict=True))
+    return found
 
 
 def matrix_without(matrix_id: str, files: Mapping[str, bytes], user_id: str) -> dict[str, bytes]:

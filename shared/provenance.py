@@ -102,6 +102,10 @@ class Provenance:
             (each.partition.date for each in self.lake.files() if each.partition.kind == "served"), default=None
         )
         there = f"the lake has answers since {since}" if since else "the lake has no answers"
+        if known.request_id:
+            days = f"after {self.retain_days} days, or " if self.retain_days else ""
+            why = f"it is no answer's X-Request-Id, or its list is yet to come in, or went {days}because of a `forget`"
+            return f"no served list has the request id {known.request_id[:60]!r}: {why}; {there}", ""
         return f"no served list fits; {there}, and new ones come in within seconds", ""
 
     def _had_users(self, algorithm: str, moment: int) -> Sequence[str]:

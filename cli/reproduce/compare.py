@@ -9,23 +9,23 @@ import numpy as np
 Files = Mapping[str, bytes]
 
 
-def differences(stored: Files, made: Files) -> dict[str, str]:
-    """Return for each file, stored or made, what differs; nothing if the bytes are equal."""
+def differences(stored: Files, made: Files) -> dict[str, list[str]]:
+    """Return for each file, stored or made, all that differs; nothing if the bytes are equal."""
     return {name: _difference(stored.get(name), made.get(name)) for name in dict.fromkeys([*stored, *made])}
 
 
-def _difference(stored: bytes | None, made: bytes | None) -> str:
+def _difference(stored: bytes | None, made: bytes | None) -> list[str]:
     if stored == made:
-        return ""
+        return []
     if stored is None or made is None:
-        return "it was made, and is not stored" if stored is None else "it is stored, and was not made"
+        return ["it was made, and is not stored" if stored is None else "it is stored, and was not made"]
     try:
-        return "; ".join(_arrays(stored, made)) or "the arrays are equal, the file around them is not"
+        return list(_arrays(stored, made)) or ["the arrays are equal, the file around them is not"]
     except (ValueError, OSError, zipfile.BadZipFile):
         place = next(
             (at for at, (a, b) in enumerate(zip(stored, made, strict=False)) if a != b), min(len(stored), len(made))
         )
-        return f"{len(stored)} bytes are stored, {len(made)} were made; the first that differs is number {place}"
+        return [f"{len(stored)} bytes are stored, {len(made)} were made; the first that differs is number {place}"]
 
 
 def _arrays(stored: bytes, made: bytes) -> Iterator[str]:

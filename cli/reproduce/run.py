@@ -30,13 +30,13 @@ OnStep = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Reproduced:
-    """What came of it: for each file of the model, and of its matrix, what differs, nothing where bytes are equal.
+    """What came of it: for each file of the model, and of its matrix, all that differs, nothing where bytes are equal.
 
     `matrix` is None if the lake has no longer what it was made from. `notes` are what may make a difference.
     """
 
-    model: Mapping[str, str]
-    matrix: Mapping[str, str] | None
+    model: Mapping[str, list[str]]
+    matrix: Mapping[str, list[str]] | None
     notes: list[str]
 
     @property

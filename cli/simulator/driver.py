@@ -51,7 +51,8 @@ class Played:
     visits: int = 0
     lists: int = 0
     hits: int = 0
-    hits_of: Counter[str] = field(default_factory=Counter)
+    hits_of_arms: Counter[str] = field(default_factory=Counter)
+    hits_of_models: Counter[str] = field(default_factory=Counter)
     watched: int = 0
     rated: int = 0
     lines: int = 0
@@ -67,7 +68,8 @@ class Played:
         self.rated += watched is not None and watched.rating is not None
         if watched is not None and watched.is_hit:
             self.hits += 1
-            self.hits_of.update(answer.headers.get(name, "unknown") for name in (ARM, MODEL))
+            for counts, name in ((self.hits_of_arms, ARM), (self.hits_of_models, MODEL)):
+                counts[answer.headers.get(name, "unknown")] += 1
 
 
 async def drive(

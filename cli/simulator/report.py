@@ -1,5 +1,6 @@
 """What a simulation came to, for people and for machines."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from cli.simulator.driver import Played
 def facts(played: Played) -> dict[str, Any]:
     """Return the numbers as JSON has them; shares are of the lists served, `cpu` of one core."""
     asked = played.asked
-    lists_of = asked.arms + asked.models
     return {
         "visits": played.visits,
         "visits_per_second": round(played.visits / played.seconds, 1) if played.seconds else 0.0,
@@ -24,11 +24,10 @@ def facts(played: Played) -> dict[str, Any]:
         "hits": played.hits,
         "hit_share": _share(played.hits, played.lists),
         "statuses": {str(status): n for status, n in sorted(asked.statuses.items())},
+        "lost": asked.statuses.total() - asked.statuses[200],
         "rungs": dict(asked.rungs.most_common()),
-        "served_by": {
-            name: {"lists": n, "hits": played.hits_of[name], "hit_share": _share(played.hits_of[name], n)}
-            for name, n in sorted(lists_of.items())
-        },
+        "arms": _served(asked.arms, played.hits_of_arms),
+        "models": _served(asked.models, played.hits_of_models),
         "milliseconds": {f"p{p}": round(float(np.percentile(asked.milliseconds, p)), 1) for p in (50, 99)}
         if asked.milliseconds
         else {},
@@ -36,12 +35,13 @@ def facts(played: Played) -> dict[str, Any]:
 
 
 def show(console: Console, played: Played, next_moment: int) -> None:
-    """Print the numbers, and how to go on."""
+    """Print the numbers, how to go on, and in the end whether anybody got no list."""
     found = facts(played)
-    table = Table("lists served by", "lists", "watched from", "share", title="What users made of their lists")
-    for name, of in found["served_by"].items():
-        table.add_row(name, f"{of['lists']:,}", f"{of['hits']:,}", f"{of['hit_share']:.1%}")
-    table.add_section()
+    table = Table("lists", "served", "watched from", "share", title="What users made of their lists")
+    for kind in ("arms", "models"):
+        for name, of in found[kind].items():
+            table.add_row(f"{kind[:-1]} {name}", f"{of['lists']:,}", f"{of['hits']:,}", f"{of['hit_share']:.1%}")
+        table.add_section()
     table.add_row("all", f"{found['lists']:,}", f"{found['hits']:,}", f"{found['hit_share']:.1%}")
     console.print(table)
     statuses = ", ".join(f"{n:,} of status {status}" for status, n in found["statuses"].items())
@@ -54,6 +54,18 @@ def show(console: Console, played: Played, next_moment: int) -> None:
         f"The same people go on with --moment {next_moment}.",
         highlight=False,
     )
+    if found["lost"]:
+        console.print(
+            f"[bold red]{found['lost']:,} of {found['visits']:,} answers were lost[/]: who asked got no list. "
+            "Is the site up, and its machine not too busy?",
+            highlight=False,
+        )
+
+
+def _served(lists: Counter[str], hits: Counter[str]) -> dict[str, dict[str, float]]:
+    return {
+        name: {"lists": n, "hits": hits[name], "hit_share": _share(hits[name], n)} for name, n in sorted(lists.items())
+    }
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,5 +1,6 @@
 """What was committed to the lake, by delta-rs alone: `score` follows it, and its image holds no other Arrow."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ DROP: Final = "drop"
 _CHANGE: Final = "_change_type"
 _STORED: Final = ("kind", "date", "topic", "partition", "offset", "ingested_at")
 """What no two stored rows share, but for copies of one."""
+
+_DRAWN: Final = re.compile(r"\x1b\[[0-9;]*m|↳")
+"""How delta-rs draws its causes as a tree, with colours."""
 
 _MOMENT: Final = DataType.timestamp("us", tz="UTC")
 
@@ -129,7 +133,7 @@ def _rows(found: Iterable[RecordBatchReader], columns: Sequence[str]) -> Iterato
         except Exception as error:
             if type(error) is not Exception:
                 raise
-            raise NotReady(f"the lake: {error}") from error  # how an error of delta-rs comes through a stream
+            raise NotReady(f"the lake: {said(error)}") from error  # how an error of delta-rs comes through a stream
 
 
 def _values(column: Any) -> Any:
@@ -143,10 +147,15 @@ def translated() -> Iterator[None]:
     try:
         yield
     except CommitFailedError as error:
-        raise Conflict(f"the lake: {error}") from error
+        raise Conflict(f"the lake: {said(error)}") from error
     except (DeltaError, OSError) as error:
-        raise NotReady(f"the lake: {error}") from error
+        raise NotReady(f"the lake: {said(error)}") from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # of Rust; its class cannot be imported, and is no Exception
             raise
-        raise NotReady(f"the lake: delta-rs panicked: {error}") from error
+        raise NotReady(f"the lake: delta-rs panicked: {said(error)}") from error
+
+
+def said(error: BaseException) -> str:
+    """Return what an error of delta-rs says, in one line."""
+    return " ".join(_DRAWN.sub("", str(error)).split())

@@ -13,7 +13,7 @@ import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
-from shared.adapters.commits import DROP, DeltaCommits, translated
+from shared.adapters.commits import DROP, DeltaCommits, said, translated
 from shared.errors import Conflict, NotReady
 from shared.ports import NO_VERSION, DataFile, Fold, Partition, Vacuumed
 from shared.records import LAKE_SCHEMA, once_each, with_date
@@ -182,7 +182,7 @@ class DeltaLake(DeltaCommits):
             try:
                 yield pa.RecordBatchReader.from_stream(rows).cast(schema)
             except pa.ArrowInvalid as error:  # how an error of delta-rs comes through a stream
-                raise NotReady(f"the lake: {error}") from error
+                raise NotReady(f"the lake: {said(error)}") from error
 
     def _append(self, rows: pa.Table, transaction: Transaction, facts: Mapping[str, Any]) -> int:
         with translated():

@@ -12,5 +12,6 @@ def wide(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nobody(monkeypatch):
-    """The command meets no Marquee that runs on this machine."""
+    """The command meets no Marquee that runs on this machine, and takes it that one does."""
     monkeypatch.setenv("MARQUEE_PORT_OFFSET", "44000")
+    monkeypatch.setattr("cli.where.is_taken", lambda _: True)

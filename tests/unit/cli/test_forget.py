@@ -123,6 +123,17 @@ def test_nothing_of_a_user_is_left_and_all_of_others_is(deps: Deps) -> None:
     gone(deps)
 
 
+def test_rows_count_once_and_beside_that_with_their_copies(deps: Deps, capsys: pytest.CaptureFixture[str]) -> None:
+    """A compaction has joined three small files, which older versions still have."""
+    report = forget(USER, deps, 0)
+    assert report.rows == {what: 3 for what in report.erased if "in the lake" in what}
+    forget_command.show(report, as_json=False)
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "rows of kind rating" in line)
+    assert line.replace("│", " ").split()[-2:] == ["3", "6"]
+    forget_command.show(report, as_json=True)
+    assert json.loads(capsys.readouterr().out)["rows"]["rows of kind rating in the lake"] == 3
+
+
 def test_what_dvc_keeps_of_a_user_goes_and_the_rest_stays(deps: Deps, tmp_path: Path) -> None:
     """Copies are named by their content, so they cannot be rewritten: those that mention the user are deleted."""
     vocabulary = FILES["vocabulary.parquet"]

@@ -1,9 +1,11 @@
+import itertools
 import json
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
+from cli.site import Answer
 from shared.errors import BadInput, NotReady
 from tests.unit.functions.recommend.score import Score, serving
 
@@ -57,6 +59,31 @@ def test_the_summary_is_for_people(kafka):
     assert "--moment 20" in done.stdout
 
 
+def test_answers_that_were_lost_are_the_last_word_and_the_status_is_1(kafka, monkeypatch):
+    """A script must not take it for a success, nor a person overlook it."""
+    answers = itertools.cycle([Answer(200, "1,2,3", {}, 5.0), Answer(504, "late", {}, 600.0)])
+
+    async def answer_of(*_):
+        return next(answers)
+
+    monkeypatch.setattr("cli.simulator.driver.answer_of", answer_of)
+    arguments = ("--rate", "100", "--seconds", "0.2", "--speed", "1e6")
+    with serving(Score("svd", wrong=b"1,2,3\n")) as site:
+        done = simulate(*arguments, "--url", site.url)
+        assert done.exit_code == 1
+        assert "10 of 20 answers were lost" in done.stdout.splitlines()[-1]
+        done = simulate(*arguments, "--url", site.url, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["lost"]) == (1, 10)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1", "nonsense"])
+def test_where_nobody_answers_nothing_is_written(kafka, url):
+    """Neither a past, nor visits that never were."""
+    with pytest.raises(BadInput, match="nobody answers at"):
+        simulate("--history", "50", "--seconds", "1", "--url", url)
+    assert kafka == []
+
+
 def test_a_past_and_fake_profiles_need_no_service(kafka):
     """Nobody asks for anything in no seconds."""
     simulate("--history", "50", "--seconds", "0", "--spam-movie", "3", "--spam-share", "0.1")
@@ -73,5 +100,5 @@ def test_a_model_that_never_comes_is_said(kafka):
 def test_what_cannot_be_simulated_is_said_before_anything_is_written(kafka):
     """A movie to push that the site does not have."""
     with pytest.raises(BadInput, match="no such movie"):
-        simulate("--history", "50", "--spam-movie", "no such movie", "--seconds", "1")
+        simulate("--history", "50", "--spam-movie", "no such movie", "--seconds", "0")
     assert kafka == []

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from cli.trace import graph
-from shared import bootstrap
+from shared import bootstrap, forgotten
 from shared.answers import Asked
 from shared.errors import BadInput
 from tests.unit.shared.past import HOUR, START, bucket, line, provenance
@@ -66,6 +66,24 @@ def test_what_is_wrong_is_named_and_the_status_is_1(deps):
     assert done.exit_code == 1
     assert "wrong: model models/svd/m1: models/svd/m1/factors.npz: not the bytes" in done.output
     assert "matrices/x2" in done.output
+
+
+def test_an_answer_that_is_not_there_is_one_message(deps):
+    """With what may be the reason."""
+    done = run("nonsense")
+    assert done.exit_code == 1
+    (said,) = done.output.splitlines()
+    assert said.startswith("wrong: no served list has the request id 'nonsense': it is no answer's X-Request-Id, or")
+    for reason in ("yet to come in", "after 90 days", "because of a `forget`"):
+        assert reason in said
+
+
+def test_of_who_was_forgotten_a_line_says_so_and_a_request_id_that_it_may_be(deps):
+    """Nothing that is stored ties a request to who is forgotten, so only who names the user can be told."""
+    forgotten.remember(deps.objects, "99")
+    done = run("--user", "99", "--at", "2025-11-20T10:00:00")
+    assert (done.exit_code, done.output) == (0, "the user asked to be forgotten, and their rows were erased\n")
+    assert run("r999").exit_code == 1
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import pytest
 
 from cli.where import environment
 from infra.local.machine import PORTS, Machine
+from infra.local.ports import is_taken
 from infra.local.provision import make_signing_key
-from shared.errors import BadInput
+from shared.errors import BadInput, NotReady
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +35,16 @@ def test_orders_are_not_given_to_anothers_machine(home, monkeypatch):
             environment()
         monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{port}")
         assert environment()["S3_ENDPOINT"].endswith(str(port))
+
+
+@pytest.mark.parametrize(
+    ("needed", "said"), [((), "s3 of"), (("KAFKA_BOOTSTRAP",), "kafka of"), (("S3_ENDPOINT", "KAFKA_BOOTSTRAP"), "s3")]
+)
+def test_a_machine_that_is_down_is_said_to_be_by_every_command_at_once(needed, said, monkeypatch):
+    """Before anything is tried, with which store it is; one that is named elsewhere is left to who asks it."""
+    monkeypatch.setattr("cli.where.is_taken", is_taken)
+    with pytest.raises(NotReady, match=rf"nobody answers at .*{said}.*"):
+        environment(*needed)
+    monkeypatch.setenv("S3_ENDPOINT", "http://elsewhere:9000")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", "elsewhere:9092")
+    assert environment(*needed)["KAFKA_BOOTSTRAP"] == "elsewhere:9092"

@@ -82,9 +82,10 @@ async def test_hits_are_counted_for_the_arm_and_the_model_that_served_the_list()
     """Their sums are those of all lists, as the summary shows them."""
     played, _ = await play()
     found = facts(played)
-    by = found["served_by"]
-    assert found["lists"] == by["svd@v1"]["lists"] == sum(by[arm]["lists"] for arm in ARMS.values()) == 200
-    assert found["hits"] == by["svd@v1"]["hits"] == sum(by[arm]["hits"] for arm in ARMS.values()) > 0
+    for by in (found["arms"], found["models"]):
+        assert found["lists"] == sum(of["lists"] for of in by.values()) == 200
+        assert found["hits"] == sum(of["hits"] for of in by.values()) > 0
+    assert (found["arms"].keys(), found["models"].keys()) == (set(ARMS.values()), {"svd@v1"})
     assert found["rungs"] == {"personal": 200}
     assert found["hit_share"] == found["hits"] / 200
 

@@ -174,6 +174,15 @@ def test_a_model_that_comes_during_a_trial_waits_for_its_end():
         assert (after.model_version, after.canary.release.model_version, after.waiting) == (live, "m4", None)
 
 
+def test_a_model_waits_for_one_that_has_no_users_yet_too():
+    """However fast new ones come, the one that came first is judged."""
+    state = accept(stable(), "m2", 2, START)
+    for number in range(3, 9):
+        state = accept(state, f"m{number}", number, START)
+    state = observe(state, True, "", START, RULES)
+    assert (state.canary.release.model_version, state.canary.percent, state.waiting.model_version) == ("m2", 5, "m8")
+
+
 def test_a_held_canary_makes_room_for_the_model_that_waits():
     """Whichever comes first, the end of its time or the next model."""
     late = START + RULES.trial + 1

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared import erasure
-from shared.adapters.commits import DeltaCommits
+from shared.adapters.commits import DeltaCommits, translated
 from shared.adapters.lake import DeltaLake
 from shared.errors import NotReady
 from shared.ports import Fold, Partition
@@ -101,3 +101,12 @@ def test_many_commits_at_once_need_their_files(tmp_path: Path) -> None:
         file.unlink()
     with pytest.raises(NotReady, match="the lake"):
         came(lake, 0)
+
+
+def test_what_went_wrong_is_told_in_one_line() -> None:
+    """Of the tree of causes that delta-rs draws in colours, the words."""
+    with pytest.raises(NotReady) as found, translated():
+        raise OSError(
+            "Kernel error -> Generic S3 error\n   \x1b[31m↳\x1b[0m HTTP error\n    \x1b[31m↳\x1b[0m refused\n"
+        )
+    assert str(found.value) == "the lake: Kernel error -> Generic S3 error HTTP error refused"
