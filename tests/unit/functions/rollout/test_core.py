@@ -239,7 +239,7 @@ def test_a_person_may_promote_roll_back_and_go_back_further():
         promoted = order(before, "promote", "ann", "it is good", START + 1)
         assert told(before, promoted) == [("promoted", "m2", 100, "ann")]
         assert promoted.log[-1].why == "it is good"
-        back = order(promoted, "rollback", "bob", "it is not", START + 2)
+        back = order(promoted, "rollback", "bob", "it is not", START + 2, "m2")
         assert told(promoted, back) == [("rolled_back", "m2", 0, "bob")]
         assert (back.model_version, back.previous, back.stable_since) == ("m1", None, START + 2)
         assert accept(back, "m2", 2, START) == back
