@@ -116,11 +116,15 @@ def observe(state: State, is_ready: bool | None, problem: str, now: Moment, rule
     """Look at the canary's revision: None while it is not ready yet, False once it has failed, True if it serves.
 
     A revision that serves gets its first users; one that fails, or is not ready for too long, goes back. A canary
-    waits no longer for a verdict than it may, and then makes room for the model that waits, if one does.
+    waits no longer for a verdict than it may, and then makes room for the model that waits, if one does. In a pause it
+    is only noted whether the revision is ready.
     """
     canary = state.canary
-    if canary is None or state.is_paused:
+    if canary is None:
         return state
+    if state.is_paused:
+        ready = canary.model_copy(update={"is_ready": canary.phase == "deploying" and is_ready is True})
+        return state.model_copy(update={"canary": ready})
     if is_ready is False:
         return _back(state, now, ROLLOUT, f"its revision failed: {problem}")
     if canary.phase == "deploying":
