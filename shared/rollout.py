@@ -54,7 +54,8 @@ class Period(BaseModel):
 class Canary(BaseModel):
     """A model on trial. `periods` tell its weights so far, the first of them 0; `judged` is the last decision's number.
 
-    `unready_since` is when its processes stopped answering, None while they do.
+    `is_ready` says that it answered while it waited for the end of a pause. `unready_since` is when its processes
+    stopped answering, None while they do.
     """
 
     model_config = _strict
@@ -63,6 +64,7 @@ class Canary(BaseModel):
     phase: Phase
     periods: Annotated[tuple[Period, ...], Field(min_length=1)]
     judged: LakeVersion = -1
+    is_ready: bool = False
     unready_since: Moment | None = None
 
     @property

@@ -11,7 +11,7 @@ from functions.evaluate_online import core, gather, site
 from functions.evaluate_online.arms import OneArm
 from functions.evaluate_online.behaviour import Behaviour
 from functions.evaluate_online.lists import MINUTE_US, SECOND_US, Arrivals
-from functions.evaluate_online.period import Period, first, last, on_trial, share_of_alpha
+from functions.evaluate_online.period import Period, first, last, on_trial, settling, share_of_alpha
 from functions.evaluate_online.verdict import Rules
 from shared import bootstrap, keys
 from shared.errors import Corrupt, NotFound
@@ -51,7 +51,7 @@ class Online:
     @cached_property
     def settle(self) -> int:
         """How long it takes until every copy of `recommend` has seen a change of weights, in microseconds."""
-        return round(3 * self.deps.settings.channel_poll_seconds * SECOND_US)
+        return settling(self.deps.settings.channel_poll_seconds)
 
     @cached_property
     def length(self) -> int:

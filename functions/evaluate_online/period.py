@@ -13,6 +13,11 @@ class Period(NamedTuple):
     until: int
 
 
+def settling(poll_seconds: float) -> int:
+    """Return how long it takes until every copy of `recommend` has seen a change of weights, in microseconds."""
+    return round(3 * poll_seconds * 1_000_000)
+
+
 def on_trial(state: State) -> Canary | None:
     """Return the canary of a service if it has users, also while it is held or the rollout is paused."""
     return state.canary if state.canary and state.canary.percent else None

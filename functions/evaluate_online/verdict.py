@@ -123,7 +123,7 @@ def _enough(effect: Difference, rules: Rules) -> bool:
 
 def _told(effect: Difference) -> str:
     if effect.canary is None or effect.stable is None or effect.estimate is None:
-        return "no period has users of both canary and stable"
+        return "of canary or stable no user's window is over yet, or none of them watched anything from a list"
     return (
         f"{effect.canary:.2%} of {effect.n_canary:,} users watched something from the canary's lists, "
         f"{effect.stable:.2%} of {effect.n_stable:,} from stable's: {points(effect.estimate)} points "

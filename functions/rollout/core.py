@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from functions.rollout import meant
 from shared.decision import Decision
 from shared.errors import BadInput
 from shared.rollout import Canary, Change, Moment, Period, Release, State, What
@@ -102,7 +103,7 @@ def adopt(state: State, users: Mapping[str, int], who: str, now: Moment) -> Stat
             case percent:
                 return _weighed(state, canary, percent, now, why, who=who)
     if canary is None and previous and users == {previous.revision: 100}:
-        return order(state, "rollback", who, why, now)
+        return order(state, "rollback", who, why, now, stable.revision)
     shared = ", ".join(f"{percent} % to {name}" for name, percent in sorted(users.items()))
     why = f"{why} to {shared}: only a canary with users can be given more or fewer, and only the model before come back"
     last = state.log[-1] if state.log else None
@@ -115,11 +116,15 @@ def observe(state: State, is_ready: bool | None, problem: str, now: Moment, rule
     """Look at the canary's revision: None while it is not ready yet, False once it has failed, True if it serves.
 
     A revision that serves gets its first users; one that fails, or is not ready for too long, goes back. A canary
-    waits no longer for a verdict than it may, and then makes room for the model that waits, if one does.
+    waits no longer for a verdict than it may, and then makes room for the model that waits, if one does. In a pause it
+    is only noted whether the revision is ready.
     """
     canary = state.canary
-    if canary is None or state.is_paused:
+    if canary is None:
         return state
+    if state.is_paused:
+        ready = canary.model_copy(update={"is_ready": canary.phase == "deploying" and is_ready is True})
+        return state.model_copy(update={"canary": ready})
     if is_ready is False:
         return _back(state, now, ROLLOUT, f"its revision failed: {problem}")
     if canary.phase == "deploying":
@@ -169,18 +174,23 @@ def routed(state: State, number: int, now: Moment) -> State:
     return state.model_copy(update={"routed_at": max([now, *(change.at for change in state.log[-1:])])})
 
 
-def order(state: State, command: Command, who: str, why: str, now: Moment) -> State:
-    """Do what a person says. Raises: BadInput if there is nothing to do it with."""
+def order(state: State, command: Command, who: str, why: str, now: Moment, model: str | None = None) -> State:
+    """Do what a person says, about the model that they name; pausing and resuming are about the service.
+
+    Raises: BadInput if there is nothing to do it with, or it would be about another model.
+    """
     match command:
         case "promote":
             if state.canary is None or state.canary.phase == "deploying":
                 raise BadInput(f"{state.service} has no canary with users that could be promoted")
+            meant.check(state, command, model, why)
             return _promoted(state, now, who, why)
         case "rollback":
+            if state.canary is None and (state.stable is None or state.previous is None):
+                raise BadInput(f"{state.service} has neither a canary nor a model before its stable one to go back to")
+            meant.check(state, command, model, why)
             if state.canary:
                 return _back(state, now, who, why)
-            if state.stable is None or state.previous is None:
-                raise BadInput(f"{state.service} has neither a canary nor a model before its stable one to go back to")
             return _changed(
                 state,
                 now,

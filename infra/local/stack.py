@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 from xmlrpc.client import Fault
 
 import psutil
+from pydantic import TypeAdapter, ValidationError
 
 from infra.images import facts
 from infra.local import provision
@@ -27,6 +29,9 @@ from shared.settings import Settings
 
 _HEALTHY_SECONDS: Final = 90
 _LOG_TAIL: Final = 15
+_TEXTS: Final = TypeAdapter(dict[str, str])
+_OWN: Final = {"KAFKA_PASSWORD", "KAFKA_USERNAME", "KAFKA_CA_FILE", "VERIFY_KEY_FILE", "SIGNING_KEY_FILE"}
+"""What a shell may be given for another Marquee, secrets among it: never kept."""
 
 
 class Status(NamedTuple):
@@ -78,6 +83,26 @@ class Stack:
         """What the functions make of it. Raises: BadSettings."""
         return Settings.from_env(self.environment)
 
+    @property
+    def started_with(self) -> dict[str, str]:
+        """The settings that this machine was last started with; empty if nobody noted any. Raises: BadInput."""
+        try:
+            return _TEXTS.validate_json(self._settings_file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValidationError:
+            raise BadInput(f"{self._settings_file} is damaged; `marquee down` and `marquee up` make it anew") from None
+
+    def note_settings(self) -> None:
+        """Keep the settings of this start for the commands, whichever shell they are given in."""
+        known = {name.upper() for name in Settings.model_fields} - _OWN
+        given = {name: value for name, value in self.environment.items() if name in known}
+        self._settings_file.write_text(json.dumps(given, indent=1, sort_keys=True))
+
+    @property
+    def _settings_file(self) -> Path:
+        return self.machine.config / "settings.json"
+
     def start(self, only: Collection[str] = (), on_step: Callable[[str], None] = lambda _: None) -> None:
         """Start every process, or those named, stage by stage, each stage once the one before is healthy.
 
@@ -90,6 +115,7 @@ class Stack:
             self.sweep()
             refuse_taken({self.machine.port(name): part.name for part in wanted for name in part.ports})
             provision.write_config(self.machine)
+            self.note_settings()
             Router(self.machine).write(state.traffic(self.machine, state.load(self.machine)))
             self._supervisord.start(self.parts.values(), self.environment)
         for stage in sorted({part.stage for part in wanted}):

@@ -7,6 +7,7 @@ from cli.where import environment
 from infra.local.machine import PORTS, Machine
 from infra.local.ports import is_taken
 from infra.local.provision import make_signing_key
+from infra.local.stack import Stack
 from shared.errors import BadInput, NotReady
 
 
@@ -48,3 +49,30 @@ def test_a_machine_that_is_down_is_said_to_be_by_every_command_at_once(needed, s
     monkeypatch.setenv("S3_ENDPOINT", "http://elsewhere:9000")
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "elsewhere:9092")
     assert environment(*needed)["KAFKA_BOOTSTRAP"] == "elsewhere:9092"
+
+
+def test_commands_go_by_the_settings_that_the_machine_was_started_with(home, monkeypatch):
+    """Unless their own shell says otherwise, the machine is down, or another bucket is meant; no password is kept."""
+    given = {"SCORE_SVD_WEIGHT": "100", "KAFKA_PASSWORD": "secret", "EDITOR": "vi"}
+    machine = Machine(home)
+    machine.config.mkdir()
+    Stack(machine, given).note_settings()
+    assert "SCORE_SVD_WEIGHT" not in environment()
+    monkeypatch.setattr(Stack, "is_up", property(lambda _: True))
+    assert environment()["SCORE_SVD_WEIGHT"] == "100"
+    assert not {"KAFKA_PASSWORD", "EDITOR"} & Stack(machine).started_with.keys()
+    monkeypatch.setenv("SCORE_SVD_WEIGHT", "30")
+    assert environment()["SCORE_SVD_WEIGHT"] == "30"
+    monkeypatch.delenv("SCORE_SVD_WEIGHT")
+    monkeypatch.setenv("S3_ENDPOINT", "http://elsewhere:9000")
+    assert "SCORE_SVD_WEIGHT" not in environment()
+
+
+def test_a_machine_that_noted_nothing_or_nonsense(home, monkeypatch):
+    """One that was started before there were notes has none; damage is said, with what helps."""
+    monkeypatch.setattr(Stack, "is_up", property(lambda _: True))
+    assert environment()["BUCKET"] == "marquee"
+    (home / "config").mkdir()
+    (home / "config/settings.json").write_text('["damaged"]')
+    with pytest.raises(BadInput, match=r"settings\.json is damaged; `marquee down` and `marquee up`"):
+        environment()

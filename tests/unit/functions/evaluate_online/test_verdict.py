@@ -98,7 +98,7 @@ def test_without_users_nothing_is_promoted_or_rolled_back(stable_only: list[int]
     strata = [stratum((0, 0), (n_users, n_users // 5)) for n_users in stable_only]
     found = judge(evidence(*strata), RULES)
     assert found.verdict == "hold"
-    assert "no period has users of both canary and stable" in found.reason
+    assert "no user's window is over yet, or none of them watched anything" in found.reason
 
 
 def test_evidence_and_verdict_are_json():

@@ -242,13 +242,22 @@ def test_a_paused_rollout_moves_nobody_by_itself():
     assert observe(resumed, True, "", late, RULES).canary.release.model_version == "m3"
 
 
+def test_in_a_pause_it_is_noted_whether_a_model_is_ready():
+    """It gets no user by that; who looks sees that it waits for the end of the pause."""
+    paused = order(accept(stable(), "m2", 2, START), "pause", "ann", "a holiday", START)
+    ready = observe(paused, True, "", START + 1, RULES)
+    assert (ready.canary.is_ready, ready.canary.percent, ready.log) == (True, 0, paused.log)
+    assert observe(ready, None, "?", START + 2, RULES) == paused
+    assert observe(order(ready, "resume", "ann", "back", START), True, "", START, RULES).canary.phase == "serving"
+
+
 def test_a_person_may_promote_roll_back_and_go_back_further():
     """With name and reason, also while it is paused."""
     for before in (serving(), order(serving(), "pause", "ann", "x", START)):
         promoted = order(before, "promote", "ann", "it is good", START + 1)
         assert told(before, promoted) == [("promoted", "m2", 100, "ann")]
         assert promoted.log[-1].why == "it is good"
-        back = order(promoted, "rollback", "bob", "it is not", START + 2)
+        back = order(promoted, "rollback", "bob", "it is not", START + 2, "m2")
         assert told(promoted, back) == [("rolled_back", "m2", 0, "bob")]
         assert (back.model_version, back.previous, back.stable_since) == ("m1", None, START + 2)
         assert accept(back, "m2", 2, START) == back

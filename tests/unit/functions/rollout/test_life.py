@@ -75,8 +75,9 @@ class Life(RuleBasedStateMachine):
     @rule(command=st.sampled_from(["promote", "rollback", "pause", "resume"]))
     def order(self, command: core.Command) -> None:
         canary, stable, previous = self.state.canary, self.state.stable, self.state.previous
+        about = canary.release if canary else stable
         try:
-            after = core.order(self.state, command, "ann", "because", self.now)
+            after = core.order(self.state, command, "ann", "because", self.now, about and about.revision)
         except BadInput:
             assert not canary or canary.phase == "deploying" or command != "promote"
             assert command != "rollback" or not (canary or previous)

@@ -12,7 +12,7 @@ from infra.local.provision import make_signing_key
 from infra.local.router import Router, Target, first_traffic
 from infra.local.stack import Stack
 from shared.bootstrap import signatures
-from shared.errors import BadInput, BadSettings
+from shared.errors import BadInput, BadSettings, NotReady
 from shared.settings import Settings
 
 OFFSET = 44_000
@@ -132,3 +132,17 @@ def test_a_taken_port_is_named_with_its_holder(tmp_path):
         with pytest.raises(BadInput, match=rf"port {server.getsockname()[1]}, for ingest, .*process {os.getpid()}"):
             Stack(machine).start(["ingest"])
     assert not machine.config.exists()
+
+
+def test_a_start_notes_its_settings(tmp_path, monkeypatch):
+    """Before anything runs, so that no command finds the machine up and does not know them."""
+
+    def nothing_starts(*_):
+        raise NotReady("nothing starts here")
+
+    monkeypatch.setattr("infra.local.provision.write_config", lambda machine: machine.config.mkdir(parents=True))
+    monkeypatch.setattr("infra.local.supervisord.Supervisord.start", nothing_starts)
+    stack = Stack(Machine(tmp_path, OFFSET), {"MIN_NEW_RATINGS": "7"})
+    with pytest.raises(NotReady):
+        stack.start(["ingest"])
+    assert stack.started_with["MIN_NEW_RATINGS"] == "7"

@@ -1,0 +1,1 @@
+"""What `marquee rollout` says and orders, part by part."""
