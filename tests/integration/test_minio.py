@@ -256,6 +256,7 @@ MAY = {
         **PROBES,
     },
     "rollout": {
+        "log": "get",
         "models": "get",
         "reports": "get",
         "decisions": "get",
