@@ -47,7 +47,13 @@ def trace(
     deps = bootstrap.build("trace", environment(), writes=False)
     known = _asked(answer, user, at, deps)
     provenance = Provenance(
-        deps.objects, deps.artifacts, deps.lake, deps.settings.retain_served_days, deps.now(), checks_files=not quick
+        deps.objects,
+        deps.artifacts,
+        deps.lake,
+        deps.settings.retain_served_days,
+        deps.now(),
+        deps.judge,
+        checks_files=not quick,
     )
     stories, note = provenance.stories(known)
     if as_json:

@@ -72,7 +72,7 @@ class Manifest(BaseModel):
     def signed(self, prefix: str, signer: Signer) -> "Manifest":
         """Return it as somebody vouches for it there."""
         told = self.model_copy(update={"signed_as": prefix, "signature": None})
-        return told.model_copy(update={"signature": signer.sign(_message(told.model_dump_json().encode()))})
+        return told.model_copy(update={"signature": signer.sign(signed_part(told.model_dump_json().encode()))})
 
 
 def libraries() -> dict[str, str]:
@@ -229,24 +229,24 @@ def _refuse_unless_signed(prefix: str, data: bytes, manifest: Manifest, verifier
     if manifest.signature is None:
         raise Corrupt(f"{prefix}: nobody signed it, and only signed models are taken here")
     try:
-        verifier.check(_message(data), manifest.signature)  # of the bytes that the manifest was just read from
+        verifier.check(signed_part(data), manifest.signature)  # of the bytes that the manifest was just read from
     except Corrupt as error:
         raise Corrupt(f"{prefix}: {error}") from None
     if manifest.signed_as != prefix:
         raise Corrupt(f"{prefix}: it is {manifest.signed_as}, under another name")
 
 
-def _message(manifest: bytes) -> bytes:
-    """Return what is signed of a manifest: all that its JSON says but the signature, the same whoever wrote it down.
+def signed_part(document: bytes) -> bytes:
+    """Return what is signed of a document: all that its JSON says but the signature, the same whoever wrote it down.
 
-    It is made from what is stored, not from a `Manifest`: fields that come later change nothing in it.
+    It is made from what is stored, not from what was read of it: fields that come later change nothing in it.
     Raises: Corrupt if two readers may understand it differently.
     """
     try:
-        told = json.loads(manifest, object_pairs_hook=_once)
+        told = json.loads(document, object_pairs_hook=_once)
         return dumps({name: value for name, value in told.items() if name != "signature" and value is not None})
     except (ValueError, RecursionError) as error:
-        raise Corrupt(f"its manifest cannot be signed: {error}") from None
+        raise Corrupt(f"its JSON cannot be signed: {error}") from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

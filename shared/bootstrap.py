@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Deps:
-    """Everything outside a function that it may touch."""
+    """Everything outside a function that it may touch.
+
+    `signer` vouches for what it stores, `verifier` says whose models are taken, `judge` whose decisions are followed.
+    """
 
     settings: Settings
     objects: ObjectStore
@@ -42,6 +45,7 @@ class Deps:
     environment: Mapping[str, str] = field(repr=False)  # it holds keys and passwords
     signer: Signer | None = field(default=None, repr=False)
     verifier: Verifier | None = field(default=None, repr=False)
+    judge: Verifier | None = field(default=None, repr=False)
 
     @cached_property
     def lake(self) -> Lake:
@@ -86,7 +90,7 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
     of it, an account for Kafka that is missing; NotReady.
     """
     settings = Settings.from_env(environment)
-    signer, verifier = signatures(settings)
+    signer, verifier, judge = signatures(settings)
     bucket = s3.Bucket(s3.client(settings.s3_endpoint, environment), settings.bucket)
     if writes:
         bucket.refuse_if_unconditional()
@@ -102,18 +106,23 @@ def build(function: str, environment: Mapping[str, str] = os.environ, *, writes:
         environment=environment,
         signer=signer,
         verifier=verifier,
+        judge=judge,
     )
 
 
-def signatures(settings: Settings) -> tuple[Signer | None, Verifier | None]:
-    """Return who signs models, and whose are taken; who signs and is told of nobody takes its own.
+def signatures(settings: Settings) -> tuple[Signer | None, Verifier | None, Verifier | None]:
+    """Return who signs, whose models are taken and whose decisions are followed.
+
+    Those whose models are taken decide too, if nobody else is named; who signs and is told of nobody trusts itself.
 
     Raises: BadSettings if a file is missing or holds no key.
     """
     signer = Signer.from_pem(_key(settings.signing_key_file)) if settings.signing_key_file else None
-    if settings.verify_key_file:
-        return signer, Verifier.from_pem(_key(settings.verify_key_file))
-    return signer, signer.verifier if signer else None
+    own = signer.verifier if signer else None
+    models = Verifier.from_pem(_key(settings.verify_key_file)) if settings.verify_key_file else own
+    if settings.verify_decisions_file:
+        return signer, models, Verifier.from_pem(_key(settings.verify_decisions_file))
+    return signer, models, models
 
 
 def _key(path: Path) -> str:

@@ -114,7 +114,11 @@ class OnlineEvaluated:
 
 @dataclass(frozen=True, config=_strict)
 class RolloutChanged:
-    """The models of a service changed, for the reason given; `percent` is the share of users that the model has now."""
+    """The models of a service changed; `percent` is the share of users that the model has now.
+
+    `who` changed them and `why`, in words; `evidence` is the key of the decision that it rests on, None if it rests on
+    none, as a person's order.
+    """
 
     type: ClassVar[str] = "marquee.rollout.changed"
     service: Name
@@ -122,7 +126,9 @@ class RolloutChanged:
     what: str
     model_version: str
     percent: Annotated[int, Field(ge=0, le=100)]
+    who: str
     why: str
+    evidence: str | None
 
 
 @dataclass(frozen=True, config=_strict)

@@ -60,6 +60,11 @@ def decision(service: str, model_version: str, number: int) -> str:
     return f"decisions/{service}/{model_version}/{number}.json"
 
 
+def lake_commit(version: int) -> str:
+    """Return what is there once the lake has come to a version, as Delta Lake's protocol has it."""
+    return f"{LAKE_LOG}{version:020}.json"
+
+
 def online_report(number: int) -> str:
     """Return where it is stored what the users did up to a version of the lake."""
     return f"{ONLINE_REPORTS}{number}.json"

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class Deployed(NamedTuple):
     `ready` has each revision that is or shall be routed to, unless it is gone and has to be made: True, False if it
     failed, None if nobody knows yet; `reasons` says of the latter two why. `version` names what was asked for, and
     changes with that alone. `by_hand` is what was asked for by others than those who use this port, None if nothing.
+    `models` has the model that each of these revisions names, if it names one.
     """
 
     shares: Sequence[Share]
@@ -192,6 +194,7 @@ class Deployed(NamedTuple):
     reasons: Mapping[str, str]
     version: str
     by_hand: ByHand | None = None
+    models: Mapping[str, str] = MappingProxyType({})
 
 
 class Made(NamedTuple):

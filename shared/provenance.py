@@ -1,5 +1,6 @@
 """Read how an answer came to be: every document, checked as it is read; what is wrong is told, and not raised."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from shared.errors import Corrupt, NotFound, NotReady
 from shared.events import ALGORITHMS
 from shared.ports import Lake, ObjectStore
 from shared.rollout import State
+from shared.signing import Verifier
 from shared.story import Documents, Found, LakeLeft, Story, had_users, lake_name, tell
 
 T = TypeVar("T")
@@ -34,7 +36,8 @@ _POPULAR: Final = "popular"
 class Provenance:
     """The bucket, its lake, for how many days it keeps what was served, and what time it is.
 
-    `checks_files` says whether the bytes of models and matrices are checked too, not their manifests alone.
+    `judge` says whose decisions are followed, None: anybody's. `checks_files` says whether the bytes of models and
+    matrices are checked too, not their manifests alone.
     """
 
     objects: ObjectStore
@@ -42,6 +45,7 @@ class Provenance:
     lake: Lake
     retain_days: int
     now: datetime
+    judge: Verifier | None = None
     checks_files: bool = True
 
     def answer(self, known: Asked) -> Fits:
@@ -186,7 +190,13 @@ class Provenance:
         stored = self._numbered(folder)
         evidence = {each for each in acted_on if each.startswith(folder)}
         names = sorted({*stored[-1:], *evidence}, key=_number)
-        return [_read(name, lambda name=name: Decision.from_bytes(self.objects.get(name).data)) for name in names]  # type: ignore[misc]
+        return [self._decision(name) for name in names]
+
+    def _decision(self, name: str) -> Found[Decision]:
+        """Return a decision, and whatever is wrong with it or its signature."""
+        found = _read(name, lambda: Decision.from_bytes(self.objects.get(name).data))
+        wrong = _problem(lambda: Decision.from_bytes(self.objects.get(name).data, self.judge)) if found.value else ""
+        return dataclasses.replace(found, wrong=(wrong,)) if wrong else found
 
     def _online(self, service: str, version: str, moment: int) -> Found[Mapping[str, Any]] | None:
         """Return the first online report after a moment, or the last before it, that says something of a model."""

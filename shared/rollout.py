@@ -1,6 +1,6 @@
 """Where the models of one service stand: what lives in the service's channel, and every change of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,6 +10,8 @@ from shared.channels import Channels, unreadable
 from shared.errors import Corrupt
 
 LOG_LENGTH: Final = 50
+OTHERS_KEPT: Final = 20
+"""So many changes are kept that moved users, and so many others: orders to pause never push out who promoted what."""
 
 AHEAD_MOST: Final = 86_400 * 1_000_000
 """No clock is wrong by so many microseconds: a moment that is further ahead is damage, and not waited for."""
@@ -19,8 +21,13 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Moment = Annotated[int, Field(ge=0)]
 """Microseconds since 1970, UTC."""
 
-What = Literal["deploying", "waiting", "canary", "held", "promoted", "rolled_back", "paused", "resumed", "overruled"]
+What = Literal[
+    "deploying", "waiting", "canary", "held", "promoted", "rolled_back", "adopted", "paused", "resumed", "overruled"
+]
 """What can happen to a service's models."""
+
+MOVES: Final[frozenset[What]] = frozenset({"canary", "promoted", "rolled_back", "adopted"})
+"""What moves users, or says for the first time where they are."""
 
 Name = Literal["empty", "deploying", "canary", "held", "stable"]
 """What a service is called by where its models stand."""
@@ -96,6 +103,8 @@ class Change(BaseModel):
 class State(BaseModel):
     """The models of a service. `model_version` is the stable one, for those who only want to know what is live.
 
+    `log` has the last changes that moved users and a few others, and all that nobody was told of yet.
+
     `lake_version` is the newest that an accepted model was trained on, and `accepted` are the models of that version:
     neither they nor models of older ones are accepted again. `announced` is the number of the last change that was
     told. `routed_at` is when users were first seen shared out as they shall be, None until they are.
@@ -136,17 +145,32 @@ class State(BaseModel):
         found = {self.stable.revision: 100 - percent} if self.stable else {}
         return found | {self.canary.release.revision: percent} if self.canary and percent else found
 
-    def with_change(self, change: Change, **fields: Any) -> "State":
-        """Return the state after a change; of those that were told only the last are kept.
+    @property
+    def contradiction(self) -> str:
+        """What cannot be, nothing if all can: its users would not be shared out as a whole."""
+        canary, stable = self.canary and self.canary.release, self.stable
+        if self.canary and self.canary.percent and not stable:
+            return "users with a canary and nobody with a stable model"
+        for name, release in (("canary", canary), ("waiting model", self.waiting)):
+            if release and stable and release.revision == stable.revision:
+                return f"its stable model as its {name}"
+        if canary and self.waiting and canary.revision == self.waiting.revision:
+            return "its canary as its waiting model"
+        return ""
 
-        If it moves users, they are not yet where they shall be.
-        """
-        log = (*self.log, change)
-        kept = max(LOG_LENGTH, change.number - self.announced)
-        after = self.model_copy(update={**fields, "log": log[-kept:]})
+    def with_change(self, change: Change, **fields: Any) -> "State":
+        """Return the state after a change. If it moves users, they are not yet where they shall be."""
+        after = self.model_copy(update={**fields, "log": _kept((*self.log, change), self.announced)})
         routed_at = self.routed_at if after.users == self.users else None
         live = after.stable and after.stable.model_version
         return after.model_copy(update={"model_version": live, "routed_at": routed_at})
+
+
+def _kept(log: Sequence[Change], announced: int) -> tuple[Change, ...]:
+    moves = [change.number for change in log if change.what in MOVES][-LOG_LENGTH:]
+    others = [change.number for change in log if change.what not in MOVES][-OTHERS_KEPT:]
+    kept = {*moves, *others}
+    return tuple(change for change in log if change.number in kept or change.number > announced)
 
 
 class Live(BaseModel):
@@ -184,7 +208,7 @@ def possible(service: str, channel: Mapping[str, Any], now: Moment) -> State:
 
     A person reads it as it is, and may order what makes it good again.
     Raises: Corrupt, which is told, if it holds something else, or its trial, its traffic or its last change is of a day
-    that is still to come, or changes were told that never were.
+    that is still to come, or changes were told that never were, or a model has two places.
     """
     try:
         state = read(service, channel)
@@ -194,6 +218,8 @@ def possible(service: str, channel: Mapping[str, Any], now: Moment) -> State:
             raise Corrupt(f"the channel of {service} has a moment that is to come, {newest} µs after 1970")
         if state.announced > state.number:
             raise Corrupt(f"the channel of {service} has {state.number} changes, and {state.announced} that were told")
+        if state.contradiction:
+            raise Corrupt(f"the channel of {service} has {state.contradiction}")
     except Corrupt as error:
         unreadable(service, str(error))
         raise

@@ -32,6 +32,7 @@ class Settings(BaseModel):
 
     signing_key_file: Path | None = None
     verify_key_file: Path | None = None
+    verify_decisions_file: Path | None = None
 
     rating_min: float = 0.5
     rating_max: float = 5.0

@@ -179,7 +179,7 @@ def had_users(state: State, moment: int) -> list[str]:
         if change.at > moment:
             break
         match change.what:
-            case "promoted":
+            case "promoted" | "adopted":
                 live, canary = [*live, change.model_version], ""
             case "canary" | "held":
                 canary = change.model_version if change.percent else ""
@@ -224,6 +224,7 @@ def _decision(found: Found[Decision]) -> Thing:
         return _document("decision", found, {})
     told = found.value.model_dump(include={"verdict", "reason", "against", "is_safe", "number", "decided_at"})
     effect = found.value.evidence.get("verdict", {}).get("effect", {})
+    told["signed"] = "yes" if found.value.signature else "no"
     return _document("decision", found, told | ({"effect": effect} if effect else {}))
 
 

@@ -39,6 +39,11 @@ CHANNEL_UNREADABLE = Counter(
     "Times that a channel was read which is damaged, or says what cannot be",
     ["service"],
 )
+DECISION_CONTESTED = Counter(
+    "marquee_decision_contested_total",
+    "Times that another decision stood where one was to be stored; nobody is told of it",
+    ["service"],
+)
 EVENTS_DROPPED = Counter("marquee_events_dropped_total", "Events that found the buffer full or can never be sent")
 MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that failed a check", ["algorithm"])
 MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])

@@ -143,7 +143,8 @@ class MemoryRevisions:
         names = {share.revision for share in [*self.asked, *self.routed]}
         ready = {name: self.ready.get(name, True) for name in names}
         reasons = {name: "no answer" for name, is_ready in ready.items() if not is_ready}
-        return Deployed(tuple(self.routed), ready, reasons, str(self.version), self.by_hand)
+        models = {name: self.models[name] for name in names if self.models.get(name)}
+        return Deployed(tuple(self.routed), ready, reasons, str(self.version), self.by_hand, models)
 
     def deploy(self, service: str, made: Made, shares: Sequence[Share], version: str) -> None:
         assert self.models.get(made.revision, made.model_version) == made.model_version

@@ -103,8 +103,8 @@ def _run(folder: Path, code: Path, environment: Mapping[str, str], manifest: Man
         told |= {"NUMBA_CPU_NAME": loops, "NUMBA_CPU_FEATURES": ""}
     if blas.isalnum():  # what this processor lacks is not used all the same
         told["OPENBLAS_CORETYPE"] = blas
-    for name in ("SIGNING_KEY_FILE", "VERIFY_KEY_FILE"):  # checked here, and nothing that older code knows
-        told.pop(name, None)
+    for name in ("SIGNING_KEY_FILE", "VERIFY_KEY_FILE", "VERIFY_DECISIONS_FILE"):
+        told.pop(name, None)  # checked here, and nothing that older code knows
     done = subprocess.run(
         [sys.executable, again.__file__, str(folder)], env=told, cwd=code, capture_output=True, text=True
     )

@@ -3,7 +3,7 @@
 
 With `EXPERIMENT_STEP` it also shifts users to the algorithm that they prefer. Everything is computed anew from one
 version of the lake, and a decision is named by that version: whoever evaluates it again, at once or after any death,
-finds the decision that stands and says it again.
+finds the decision that stands and says it again, if it comes to the same.
 """
 
 from collections.abc import Mapping
@@ -173,16 +173,33 @@ def show(told: Report) -> None:
 
 
 def decide(decision: Decision, deps: bootstrap.Deps) -> None:
-    """Store a decision once, and tell of the one that stands."""
+    """Store a decision once, and tell of the one that stands, unless it is another."""
     key = keys.decision(decision.service, decision.model_version, decision.number)
+    data = decision.to_bytes(deps.signer)
     try:
-        deps.objects.put_new(key, decision.model_dump_json(indent=1).encode())
-    except Conflict:  # somebody else decided on this version of the lake, a moment earlier or later
-        decision = Decision.from_bytes(deps.objects.get(key).data)
+        deps.objects.put_new(key, data)
+    except Conflict:  # a copy decided on this version of the lake, a moment earlier or later, or it is forged
+        if wrong := contested(key, Decision.from_bytes(data), deps):
+            telemetry.DECISION_CONTESTED.labels(decision.service).inc()
+            deps.log.warning("decision_contested", key=key, found=decision.verdict, reason=wrong)
+            return
     failpoints.reach("evaluate_online.after_decision")
     deps.publisher.publish(OnlineEvaluated(decision.service, decision.model_version, decision.number, decision.verdict))
     failpoints.reach("evaluate_online.after_publish")
     deps.log.info("decided", service=decision.service, verdict=decision.verdict, reason=decision.reason)
+
+
+def contested(key: str, found: Decision, deps: bootstrap.Deps) -> str:
+    """Return what is wrong with the decision that stands where another belongs, nothing if it comes to the same.
+
+    Weights or settings that changed since it was made are a difference too: users are in other arms then, and the next
+    version of the lake is decided about anew.
+    """
+    try:
+        standing = Decision.from_bytes(deps.objects.get(key).data, deps.judge)
+    except Corrupt as error:
+        return str(error)
+    return "" if standing.says_as(found) else f"it says {standing.verdict}, as {standing.reason[:200]}"
 
 
 def store(version: int, reports: Report, deps: bootstrap.Deps) -> None:

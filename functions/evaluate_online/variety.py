@@ -62,14 +62,14 @@ def crowding(canary: Lists, stable: Lists, least: float) -> tuple[int, float, fl
     """Return the movie whose audience grew most times over on the canary, and its shares of users, canary's first.
 
     A share of stable's users below `least` is divided by as if it were that. -1 stands for no movie. Each user counts
-    with their first list.
+    with their first list. Of equals it is the movie with the greater shares, whatever its number.
     """
     ours, theirs = _audience(canary), _audience(stable)
     n = max(len(ours), len(theirs))
     if not n:
         return -1, 0.0, 0.0
     ours, theirs = np.pad(ours, (0, n - len(ours))), np.pad(theirs, (0, n - len(theirs)))
-    movie = int((ours / np.maximum(theirs, least)).argmax())
+    movie = int(np.lexsort((theirs, ours, ours / np.maximum(theirs, least)))[-1])
     return movie, float(ours[movie]), float(theirs[movie])
 
 

@@ -1,6 +1,7 @@
 """When a model gets users, more of them, all of them, or none: every step of a rollout, as pure functions of its state.
 
     empty → deploying → stable                          the first model has nobody to be compared with
+    empty → stable                                      the state was lost, and the router still has users with a model
     stable → deploying → canary (5 %, 25 %, 50 %) → stable      the new one on a verdict `promote`, or the old one again
                                 ↘ held ↗                        no verdict for too long: it keeps its users, and says so
 
@@ -49,16 +50,26 @@ def revision(service: str, model_version: str) -> str:
     return "-".join(filter(None, [service, words.strip("-"), digest]))
 
 
+def refusal(state: State, model_version: str, lake_version: int) -> str:
+    """Return why a model is not accepted, nothing if it is: it knows less of the lake, or had or has its turn."""
+    canary = state.canary.release if state.canary else None
+    for where, there in (("stable", state.stable), ("on trial", canary), ("waiting", state.waiting)):
+        if there and there.model_version == model_version:
+            return f"it is {where} already"
+    if lake_version < state.lake_version:
+        return f"it knows the lake up to version {lake_version}, and one that was accepted up to {state.lake_version}"
+    return "it was accepted before" if model_version in state.accepted else ""
+
+
 def accept(state: State, model_version: str, lake_version: int, now: Moment) -> State:
     """A model passed the offline gate: it becomes the canary, or waits for the one there is to be judged.
 
-    A model that was accepted before, or knows less of the lake than one that was, changes nothing. Its revision runs
-    the image that the stable one runs when it begins.
+    One for which there is a `refusal` changes nothing. Its revision runs the image that the stable one runs when it
+    begins.
     """
-    is_newer = lake_version > state.lake_version
-    if not is_newer and (lake_version < state.lake_version or model_version in state.accepted):
+    if refusal(state, model_version, lake_version):
         return state
-    accepted = (model_version,) if is_newer else (*state.accepted, model_version)
+    accepted = (model_version,) if lake_version > state.lake_version else (*state.accepted, model_version)
     state = state.model_copy(update={"lake_version": lake_version, "accepted": accepted})
     name = revision(state.service, model_version)
     release = Release(model_version=model_version, revision=name, lake_version=lake_version)
@@ -66,6 +77,24 @@ def accept(state: State, model_version: str, lake_version: int, now: Moment) -> 
         return _start(state, release, now)
     why = f"{state.canary.release.model_version} is still on trial"
     return _changed(state, now, "waiting", release, 0, why, waiting=release)
+
+
+def is_new(state: State) -> bool:
+    """Say whether no model was ever accepted, as far as the state knows."""
+    return not (state.stable or state.canary or state.waiting or state.accepted)
+
+
+def recover(state: State, revision: str, model_version: str, lake_version: int, now: Moment) -> State:
+    """Take the model that the router gives most of the users for the stable one, if the state is new.
+
+    So a state that was lost is no state of a service without a model, in which the next one would need no trial.
+    """
+    if not is_new(state):
+        return state
+    stable = Release(model_version=model_version, revision=revision, lake_version=lake_version)
+    why = "no state of the service is left, and the router gives this model its users"
+    state = state.model_copy(update={"lake_version": lake_version, "accepted": (model_version,)})
+    return _changed(state, now, "adopted", stable, 100, why, stable=stable, stable_since=now)
 
 
 def release(state: State, image: str, who: str, why: str, now: Moment) -> State:

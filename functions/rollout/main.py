@@ -6,20 +6,21 @@ what is still to be done.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import get_args
 
 from functions.rollout import core
-from functions.rollout.plan import is_routed, plan
+from functions.rollout.plan import is_routed, most_used, plan
 from functions.rollout.smoke import smoke
 from shared import bootstrap, failpoints, keys, rollout, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.web import Web, web
 from shared.decision import Decision
-from shared.errors import BadEvent, BadSettings, Corrupt, MarqueeError
+from shared.errors import BadEvent, BadSettings, Corrupt, MarqueeError, NotFound
 from shared.events import ALGORITHMS, Algorithm, ModelEvaluated, OnlineEvaluated, RolloutChanged, Tick
-from shared.ports import Deployed, Made, Revisions, Traffic
+from shared.ports import NO_VERSION, Deployed, Made, Revisions, Traffic
 from shared.rollout import State
 
 _US = 1_000_000
@@ -83,9 +84,10 @@ class Rollout:
         """Return what a service does, once the state follows what a person changed in the Service itself.
 
         Unless the state changed meanwhile: then it was perhaps read before a change of ours. So the Service is read
-        once more after the state, but only if a person changed it.
+        once more after the state, but only if a person changed it. A state that was lost is first made anew.
         """
         found = self.revisions.deployed(service)
+        self.recover(service, found)
         if found.by_hand is None:
             return found
         number = self.state(service).number
@@ -95,6 +97,26 @@ class Rollout:
             now = self.deps.now_us()
             self.update(service, lambda state: core.adopt(state, users, who, now) if state.number == number else state)
         return found
+
+    def recover(self, service: str, found: Deployed) -> None:
+        """Take the model that the router has users with for stable, if the state knows of none."""
+        revision = most_used(found)
+        version = found.models.get(revision or "")
+        if revision and version and core.is_new(self.state(service)):
+            lake_version, now = self.known_of(service, version), self.deps.now_us()
+            self.update(service, lambda state: core.recover(state, revision, version, lake_version, now))
+
+    def known_of(self, service: str, model_version: str) -> int:
+        """Return up to which version a model knows the lake; as little as can be, and told, if nobody vouches for that.
+
+        Raises: NotReady.
+        """
+        try:
+            manifest = self.deps.artifacts.manifest(keys.model(_algorithm(service), model_version))
+        except (NotFound, Corrupt) as error:
+            self.deps.log.warning("model_unreadable", model=model_version, reason=str(error))
+            return NO_VERSION
+        return NO_VERSION if manifest.lake_version is None else manifest.lake_version
 
     def look(self, algorithm: Algorithm, canary: rollout.Canary | None, deployed: Deployed) -> tuple[bool | None, str]:
         """Return whether the canary's revision answers as it should, and if not, what is wrong."""
@@ -136,7 +158,16 @@ class Rollout:
         news = [change for change in standing.log if change.number > standing.announced]
         for each in news:
             self.deps.publisher.publish(
-                RolloutChanged(service, each.number, each.what, each.model_version, each.percent, each.why)
+                RolloutChanged(
+                    service,
+                    each.number,
+                    each.what,
+                    each.model_version,
+                    each.percent,
+                    who=each.who,
+                    why=each.why,
+                    evidence=each.evidence,
+                )
             )
             telemetry.ROLLOUT_CHANGES.labels(service, each.what).inc()
             self.deps.log.info("rollout_changed", service=service, **each.model_dump())
@@ -161,30 +192,43 @@ def evaluated(event: ModelEvaluated, function: Rollout) -> None:
         raise Corrupt(f"the report of {event.model_version} does not say that it was accepted, at which lake version")
     if report.lake_version != model.lake_version:  # a higher one would shut out all models that come after
         raise Corrupt(f"the report of {event.model_version} is of lake version {report.lake_version}, its model is not")
-    lake_version, now = report.lake_version, deps.now_us()
-    standing = function.update(
-        keys.score_service(event.algorithm),
-        lambda state: core.accept(state, event.model_version, lake_version, now),
-    )
-    if lake_version < standing.lake_version:
-        facts = {"lake_version": lake_version, "accepted_lake_version": standing.lake_version}
-        deps.log.warning("model_outdated", service=standing.service, model=event.model_version, **facts)
+    service, lake_version, now = keys.score_service(event.algorithm), report.lake_version, deps.now_us()
+    with suppress(NotFound):  # without the Service nobody has users
+        function.recover(service, function.revisions.deployed(service))
+    refusal = ""
+
+    def accept(state: State) -> State:
+        nonlocal refusal
+        refusal = core.refusal(state, event.model_version, lake_version)
+        return core.accept(state, event.model_version, lake_version, now)
+
+    function.update(service, accept)
+    if refusal:
+        deps.log.warning("model_not_accepted", service=service, model=event.model_version, reason=refusal)
     failpoints.reach("rollout.after_accept")
     function.settle(event.algorithm)
 
 
 def judged(event: OnlineEvaluated, function: Rollout) -> None:
-    """A decision was stored about a canary."""
+    """A decision was stored about a canary.
+
+    Raises: Corrupt if it is about something else, or a version that the lake has not come to, after which no other
+    would count, or nobody who is trusted vouches for it.
+    """
     algorithm = _algorithm(event.service)
     deps, now = function.deps, function.deps.now_us()
     key = keys.decision(event.service, event.model_version, event.number)
-    decision = Decision.from_bytes(deps.objects.get(key).data)
+    decision = Decision.from_bytes(deps.objects.get(key).data, deps.judge)
     if (decision.service, decision.model_version, decision.number) != (
         event.service,
         event.model_version,
         event.number,
     ):
         raise Corrupt(f"{key} is decision {decision.number} about {decision.model_version} of {decision.service}")
+    try:
+        deps.objects.get(keys.lake_commit(decision.number))
+    except NotFound:
+        raise Corrupt(f"{key} is about version {decision.number} of the lake, which it does not have") from None
     function.update(event.service, lambda state: core.judge(state, decision, key, now, function.rules))
     failpoints.reach("rollout.after_judge")
     function.settle(algorithm)

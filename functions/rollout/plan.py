@@ -45,6 +45,13 @@ def is_routed(state: State, deployed: Deployed) -> bool:
     return state.stable is not None and _users(shares(state, deployed)) == _users(deployed.shares)
 
 
+def most_used(deployed: Deployed) -> str | None:
+    """Return the revision with most of the users, of equals the one that is called stable; None if there is none."""
+    there = (share for share in deployed.shares if share.revision in deployed.ready and share.percent)
+    most = max(there, key=lambda share: (share.percent, share.tag == STABLE), default=None)
+    return most.revision if most else None
+
+
 def shares(state: State, deployed: Deployed) -> list[Share]:
     """Return how the users shall be shared out in the end.
 
@@ -53,9 +60,7 @@ def shares(state: State, deployed: Deployed) -> list[Share]:
     """
     canary = state.canary.release.revision if state.canary else None
     percent = state.canary.percent if state.canary else 0
-    there = (share for share in deployed.shares if share.revision in deployed.ready)
-    routed = max(there, key=lambda share: share.percent, default=None)
-    live = state.stable.revision if state.stable else routed.revision if routed else canary
+    live = state.stable.revision if state.stable else most_used(deployed) or canary
     if live is None:
         return []
     found = [Share(live, STABLE, 100 - percent)]

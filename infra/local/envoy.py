@@ -21,6 +21,17 @@ HTTP: Final = _TYPE + "extensions.filters.network.http_connection_manager.v3.Htt
 ROUTER: Final = _TYPE + "extensions.filters.http.router.v3.Router"
 
 
+_UNANSWERED: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("Bad Request", "this is no request as HTTP has it"),
+    403: ("Forbidden", "connections are not upgraded here"),
+    404: ("Not Found", "nothing is routed here"),
+    431: ("Request Header Fields Too Large", "the headers are more than is read here"),
+    503: ("Service Unavailable", "no process answers"),
+    504: ("Gateway Timeout", "no process answered in time"),
+}
+"""What Envoy refuses or gives up itself, and what is said of it; of all else, what Envoy calls it."""
+
+
 def routes_file(service: str) -> str:
     """Return the name of the file of a service's routes."""
     return f"routes-{service}.yaml"
@@ -43,6 +54,7 @@ def listener(service: str, port: int, folder: Path) -> dict[str, Any]:
         "use_remote_address": True,
         "preserve_external_request_id": True,
         "http_protocol_options": {"accept_http_10": True},
+        "local_reply_config": {"mappers": _problems()},
         "rds": {"route_config_name": service, "config_source": _watched(folder, routes_file(service))},
         "http_filters": [{"name": "router", "typed_config": {"@type": ROUTER}}],
     }
@@ -107,6 +119,25 @@ def cluster(revision: str, ports: Sequence[int]) -> dict[str, Any]:
                 "http_health_check": {"path": "/health/readiness"},
             }
         ],
+    }
+
+
+def _problems() -> list[dict[str, Any]]:
+    """Return what becomes of Envoy's own answers: problems (RFC 9457), with the id of a request that could be read."""
+    known = [
+        _problem("EQ", status, {"title": title, "status": status, "detail": detail})
+        for status, (title, detail) in _UNANSWERED.items()
+    ]
+    return [*known, _problem("GE", 400, {"status": "%RESPONSE_CODE%", "detail": "%RESPONSE_CODE_DETAILS%"})]
+
+
+def _problem(op: str, status: int, told: Mapping[str, Any]) -> dict[str, Any]:
+    compared = {"op": op, "value": {"default_value": status, "runtime_key": f"marquee.problem.{op}.{status}"}}
+    problem = {"type": "about:blank", **told}
+    return {
+        "filter": {"status_code_filter": {"comparison": compared}},
+        "headers_to_add": [{"header": {"key": "x-request-id", "value": "%REQ(X-REQUEST-ID)%"}}],
+        "body_format_override": {"content_type": "application/problem+json", "json_format": problem},
     }
 
 

@@ -54,10 +54,11 @@ class KnativeServices:
         there = {name: state for name, state in states.items() if state}
         return Deployed(
             routed,
-            {name: ready for name, (ready, _) in there.items()},
-            {name: reason for name, (ready, reason) in there.items() if not ready},
+            {name: ready for name, (ready, _, _) in there.items()},
+            {name: reason for name, (ready, reason, _) in there.items() if not ready},
             version,
             by_hand,
+            {name: model for name, (_, _, model) in there.items() if model},
         )
 
     def deploy(self, service: str, made: Made, shares: Sequence[Share], version: str) -> None:
@@ -117,16 +118,17 @@ class KnativeServices:
                 return str(found["spec"]["containers"][0].get("image", ""))
         return ""
 
-    def _state(self, name: str, latest: str | None) -> tuple[bool | None, str] | None:
-        """Return whether a revision is ready, and why not; None if it is not there, and will not be by itself."""
+    def _state(self, name: str, latest: str | None) -> tuple[bool | None, str, str] | None:
+        """Return whether a revision is ready, why not, and its model; None if it is not there, and will not be so."""
         found = self._revision(name)
         if found is None:
-            return (None, "it is not made yet") if name == latest else None
+            return (None, "it is not made yet", "") if name == latest else None
         with _readable(f"revision {name}"):
+            model = _environment(found["spec"]).get(MODEL, "")
             for each in found.get("status", {}).get("conditions", []):
                 if each["type"] == "Ready":
-                    return _READY[each["status"]], each.get("message") or each.get("reason", "")
-        return None, "nothing is known of it yet"
+                    return _READY[each["status"]], each.get("message") or each.get("reason", ""), model
+        return None, "nothing is known of it yet", model
 
 
 class _Passed(Conflict):
@@ -148,7 +150,9 @@ def _version(service: Object) -> str:
 
 
 def _environment(spec: Object) -> dict[str, str]:
-    return {each["name"]: each.get("value", "") for each in spec["containers"][0].get("env", [])}
+    return {
+        each["name"]: each.get("value", "") for one in spec.get("containers", [])[:1] for each in one.get("env", [])
+    }
 
 
 def _template(spec: Object, model_version: str, revision: str, image: str) -> dict[str, Any]:

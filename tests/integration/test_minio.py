@@ -261,6 +261,7 @@ MAY = {
         **PROBES,
     },
     "rollout": {
+        "log": "get",
         "models": "get",
         "factors": "get",
         "reports": "get",

@@ -1,7 +1,9 @@
+import json
 import re
+import socket
 import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 
 import pytest
 
@@ -90,3 +92,25 @@ def test_a_tag_is_answered_by_its_revision_alone(marquee: Marquee, port: str) ->
                 assert {process_behind(target.url, hosts) for _ in range(20)} == {processes[target.tag]}
     finally:
         Router(machine).write(first_traffic(machine))
+
+
+@pytest.mark.parametrize(
+    ("status", "request_"),
+    [
+        (400, b"nonsense\r\n\r\n"),
+        (403, b"GET / HTTP/1.1\r\nhost: a\r\nx-request-id: mine\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"),
+        (404, b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\nx-request-id: mine\r\n\r\n"),
+        (431, b"GET / HTTP/1.1\r\nhost: a\r\nx: " + 70_000 * b"y" + b"\r\n\r\n"),
+    ],
+)
+def test_what_the_router_refuses_is_a_problem(marquee: Marquee, status: int, request_: bytes) -> None:
+    """With a detail, and the id of a request that could be read."""
+    with socket.create_connection(("127.0.0.1", marquee.stack.machine.port("recommend")), timeout=5) as connection:
+        connection.sendall(request_)
+        answer = HTTPResponse(connection)
+        answer.begin()
+        told = json.loads(answer.read())
+    assert answer.status == told["status"] == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told["detail"]
+    assert answer.headers["x-request-id"] == ("mine" if b"mine" in request_ else None)

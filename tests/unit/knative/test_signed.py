@@ -40,12 +40,24 @@ def mounted(service: Object, path: str) -> Object:
     return dict(volume)
 
 
-def test_train_alone_has_the_key_that_signs(services: dict[str, Object]) -> None:
-    """A server that is broken into cannot vouch for a model."""
-    assert {name for name, each in services.items() if "SIGNING_KEY_FILE" in told(each)} == {"train"}
-    volume = mounted(services["train"], told(services["train"])["SIGNING_KEY_FILE"])
-    assert volume["secret"] == {"secretName": "model-signing-key"}
-    assert "model-signing-key" not in str({name: each for name, each in services.items() if name != "train"})
+@pytest.mark.parametrize(
+    ("signer", "secret"), [("train", "model-signing-key"), ("evaluate-online", "decision-signing-key")]
+)
+def test_who_signs_alone_has_its_key(services: dict[str, Object], signer: str, secret: str) -> None:
+    """A server that is broken into cannot vouch for a model, nor can who judges models."""
+    assert {name for name, each in services.items() if "SIGNING_KEY_FILE" in told(each)} == {"train", "evaluate-online"}
+    volume = mounted(services[signer], told(services[signer])["SIGNING_KEY_FILE"])
+    assert volume["secret"] == {"secretName": secret}
+    assert secret not in str({name: each for name, each in services.items() if name != signer})
+
+
+def test_who_follows_decisions_checks_them(services: dict[str, Object]) -> None:
+    """By the keys of those who decide, which are not those of models; who decides checks what stands in its place."""
+    following = {name for name, each in services.items() if "VERIFY_DECISIONS_FILE" in told(each)}
+    assert following == {"rollout", "evaluate-online"}
+    for name in following:
+        volume = mounted(services[name], told(services[name])["VERIFY_DECISIONS_FILE"])
+        assert volume["configMap"] == {"name": "decision-verify-key"}
 
 
 def test_who_reads_models_checks_them(services: dict[str, Object]) -> None:

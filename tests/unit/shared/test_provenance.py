@@ -8,6 +8,7 @@ import pytest
 from shared import keys
 from shared.answers import Asked, asked, of_user
 from shared.bootstrap import Deps
+from shared.decision import Decision
 from shared.ports import Fold, Partition
 from shared.provenance import Provenance
 from shared.records import to_table
@@ -157,6 +158,21 @@ def test_a_model_that_nobody_signed_is_named_where_models_are_signed(deps: Deps)
     (thing,) = story.wrong
     assert (thing.name, thing.facts["signed"]) == ("models/svd/m1", "no")
     assert "nobody signed it" in thing.why[0]
+
+
+def test_a_decision_that_nobody_signed_is_named_where_decisions_are_signed(deps: Deps) -> None:
+    """And told of all the same; one that is signed is whole."""
+    signer, key, known = Signer.new(), keys.decision(SERVICE, "m2", 7), Asked(request_id="r102")
+    (story,), _ = provenance(deps, judge=signer.verifier).stories(known)
+    (thing,) = story.wrong
+    assert (thing.name, thing.facts["verdict"], thing.facts["signed"]) == (key, "promote", "no")
+    assert "nobody signed this decision" in thing.why[0]
+    signed = Decision.from_bytes(deps.objects.get(key).data).to_bytes(signer)
+    deps.objects.put(key, signed)
+    (story,), _ = provenance(deps, judge=signer.verifier).stories(known)
+    assert (story.wrong, by_name(story)[key].facts["signed"]) == ([], "yes")
+    deps.objects.put(key, signed.replace(b"no worse", b"so good"))
+    assert [thing.name for thing in provenance(deps, judge=signer.verifier).stories(known)[0][0].wrong] == [key]
 
 
 def test_after_retrains_and_an_expiry_what_remains_is_told(deps: Deps) -> None:

@@ -195,14 +195,19 @@ def test_a_key_file_that_is_not_there_stops_the_start(tmp_path: Path) -> None:
 
 
 def test_who_signs_and_is_told_of_nobody_else_trusts_itself(tmp_path: Path) -> None:
-    """Its own models are what it starts from."""
+    """Its own models are what it starts from; who is told whose models to take follows no other's decisions."""
     (tmp_path / "signing.pem").write_text(SIGNER.private_pem)
     told = fakes.ENVIRONMENT | {"SIGNING_KEY_FILE": str(tmp_path / "signing.pem")}
-    signer, verifier = bootstrap.signatures(Settings.from_env(told))
+    signer, verifier, judge = bootstrap.signatures(Settings.from_env(told))
     assert signer
-    assert verifier
+    assert verifier == judge == signer.verifier
     verifier.check(b"said", signer.sign(b"said"))
-    assert bootstrap.signatures(Settings.from_env(fakes.ENVIRONMENT)) == (None, None)
+    assert bootstrap.signatures(Settings.from_env(fakes.ENVIRONMENT)) == (None, None, None)
+    (tmp_path / "verify.pem").write_text(Signer.new().public_pem)
+    for name in ("VERIFY_KEY_FILE", "VERIFY_DECISIONS_FILE"):
+        _, verifier, judge = bootstrap.signatures(Settings.from_env(told | {name: str(tmp_path / "verify.pem")}))
+        assert judge != signer.verifier
+        assert (verifier == signer.verifier) == (name == "VERIFY_DECISIONS_FILE")
 
 
 def test_a_user_is_taken_out_of_a_signed_model_and_it_goes_on(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import structlog
 from functions.evaluate_online.main import handle
 from functions.evaluate_online.observe import Online
 from functions.train import core as training
-from shared import failpoints, keys
+from shared import failpoints, keys, telemetry
 from shared.bootstrap import Deps
 from shared.decision import Decision
 from shared.errors import Corrupt, NotReady
@@ -21,6 +21,7 @@ from shared.experiment import Change, Experiment, known, noted
 from shared.ports import Fold
 from shared.records import to_table
 from shared.rows import Row
+from shared.signing import Signer
 from tests import entry, fakes
 from tests.ratings import checkerboard, split_of
 from tests.unit.functions.evaluate_online.rows import DAY, HOUR, MINUTE, NOW, START, Site
@@ -408,13 +409,114 @@ def test_a_state_that_no_evidence_could_reach_is_told(deps: Deps, fields: dict[s
 
 
 def test_a_decision_that_cannot_be_read_is_told_of_and_never_replaced(deps: Deps) -> None:
-    """It is the evidence of what was done."""
+    """It is the evidence of what was done, and no bar to the next one."""
     rollout(deps)
     fold(deps, BAD.rows)
     deps.objects.put(keys.decision("score-svd", "b", 1), b"damaged")
-    with pytest.raises(Corrupt):
+    before = contested()
+    handle(Tick(), Online(deps))
+    assert (events(deps), contested()) == ([], before + 1)
+    assert deps.objects.get(keys.decision("score-svd", "b", 1)).data == b"damaged"
+
+
+def contested() -> float:
+    return telemetry.DECISION_CONTESTED.labels("score-svd")._value.get()
+
+
+def put(deps: Deps, decision: Decision, signer: Signer | None = None) -> None:
+    """Store a decision in the place of its number."""
+    key = keys.decision("score-svd", "b", decision.number)
+    deps.objects.put(key, decision.to_bytes(signer))
+
+
+def found(folder: Path, rows: list[Row], signer: Signer | None = None, **settings: str) -> tuple[Deps, Decision]:
+    """Return what is decided from rows."""
+    wanted = {"verdict_min_users": "50", "verdict_margin": "0.3", "canary_steps": "50"} | settings
+    deps = replace(fakes.deps(folder, **wanted), signer=signer, judge=signer and signer.verifier)
+    rollout(deps)
+    fold(deps, rows)
+    handle(Tick(), Online(deps))
+    (decision,) = decisions(deps)
+    return deps, decision
+
+
+def evaluated_again(deps: Deps) -> int:
+    """Let another copy evaluate the same version; return how often a decision was told."""
+    deps.objects.delete([keys.channel(keys.EVALUATION_CHANNEL)])
+    deps.publisher.events.clear()  # type: ignore[attr-defined]
+    handle(Tick(), Online(replace(deps, now=lambda: fakes.NOW + timedelta(seconds=7))))
+    return len(events(deps))
+
+
+def test_a_decision_that_was_put_there_beforehand_is_told_of_and_announced_by_nobody(tmp_path: Path) -> None:
+    """Who put it there decides nothing, at this version of the lake or any; from the next one it goes on."""
+    deps, mine = found(tmp_path, site(n=60).rows)
+    assert mine.verdict == "hold"
+    number = fold(deps, BAD.rows[:1])
+    forged = mine.model_copy(update={"verdict": "promote", "is_safe": True, "evidence": {}, "number": number})
+    put(deps, forged)
+    before = contested()
+    with structlog.testing.capture_logs() as told:
         handle(Tick(), Online(deps))
-    assert events(deps) == []
+    assert [each["key"] for each in told if each["event"] == "decision_contested"] == ["decisions/score-svd/b/2.json"]
+    assert contested() == before + 1
+    assert [each.number for each in events(deps)] == [1]
+    fold(deps, BAD.rows[1:2])
+    handle(Tick(), Online(deps))
+    assert [each.number for each in events(deps)] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verdict": "promote"},
+        {"is_safe": True},
+        {"reason": "it is good"},
+        {"revision": "svd-other"},
+        {"against": "c"},
+        {"evidence": {}},
+    ],
+)
+def test_what_stands_is_announced_only_if_it_says_the_same(tmp_path: Path, change: dict[str, Any]) -> None:
+    """Word for word, in its verdict and in its evidence; the moment alone may be another."""
+    deps, mine = found(tmp_path, site(n=60).rows)
+    put(deps, mine.model_copy(update={"decided_at": 7}))
+    assert evaluated_again(deps) == 1
+    put(deps, mine.model_copy(update=change))
+    assert evaluated_again(deps) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_copies_that_read_the_lake_in_another_order_say_the_same(tmp_path: Path, seed: int) -> None:
+    """Whichever is first is announced by both."""
+    rows = list(BAD.rows)
+    _, one = found(tmp_path / "one", rows)
+    random.Random(seed).shuffle(rows)
+    _, other = found(tmp_path / "other", rows)
+    assert one.says_as(other)
+    assert other.says_as(one)
+
+
+def test_decisions_are_signed_and_what_nobody_signed_is_announced_by_nobody(tmp_path: Path) -> None:
+    """Not even if it says the same."""
+    signer = Signer.new()
+    deps, mine = found(tmp_path, BAD.rows, signer)
+    stored = deps.objects.get(keys.decision("score-svd", "b", 1)).data
+    assert Decision.from_bytes(stored, signer.verifier) == mine
+    assert evaluated_again(deps) == 1
+    put(deps, mine)
+    before = contested()
+    assert evaluated_again(deps) == 0
+    put(deps, mine, Signer.new())
+    assert evaluated_again(deps) == 0
+    assert contested() == before + 2
+
+
+def test_weights_that_moved_since_are_no_reason_to_say_what_was_decided_before(tmp_path: Path) -> None:
+    """Users are in other arms then."""
+    deps, _ = found(tmp_path, BAD.rows)
+    rollout(deps, percent=25)
+    assert evaluated_again(deps) == 0
 
 
 def test_both_algorithms_are_compared(deps: Deps) -> None:

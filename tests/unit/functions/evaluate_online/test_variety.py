@@ -81,6 +81,19 @@ def test_a_share_of_no_lists_is_unknown_and_nothing_watched_is_no_share() -> Non
     assert variety.share_of(np.empty(0, np.int32), lists("a")) == 0
 
 
+def test_of_movies_that_grew_alike_the_one_with_the_greater_shares_is_told_of() -> None:
+    """Whichever of them was read first."""
+    for grown in ("p q", "q p"):
+        site = Site()
+        for user in range(20):
+            canary, nth = user < 10, user % 10
+            shown = (grown if nth < 5 else "x") if canary else ("q" if nth < 1 else "x")
+            site.serve(user, shown, user, "svd:canary" if canary else "svd:stable")
+        found = site.lists()
+        canary = found.arms == found.number("svd:canary")
+        assert variety.crowding(found.take(canary), found.take(~canary), 0.1)[1:] == (0.5, 0.1)
+
+
 def test_crowding_is_the_movie_whose_audience_grew_most_times_over() -> None:
     """All of the canary's users get d first, none of stable's; a user counts with their first list."""
     site = Site()

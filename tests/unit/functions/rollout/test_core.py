@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from functions.rollout import core
 from functions.rollout.core import ROLLOUT, Rules, accept, judge, observe, order, revision, routed
 from shared.errors import BadInput
-from shared.rollout import LOG_LENGTH, State
+from shared.rollout import LOG_LENGTH, MOVES, OTHERS_KEPT, State
 from tests.unit.functions.rollout.world import SERVICE, decided
 
 SECOND = 1_000_000
@@ -227,7 +227,63 @@ def test_the_log_keeps_the_last_changes_and_all_that_nobody_was_told_of():
         state = observe(accept(state, f"m{number}", number, START), False, "failed", START, RULES)
     assert [change.number for change in state.log] == list(range(1, 2 * 99 + 1))
     state = accept(state.model_copy(update={"announced": state.number}), "m100", 100, START)
-    assert [change.number for change in state.log] == list(range(state.number - LOG_LENGTH + 1, state.number + 1))
+    moves = [change.number for change in state.log if change.what in MOVES]
+    others = [change.number for change in state.log if change.what not in MOVES]
+    assert moves == list(range(state.number - 2 * LOG_LENGTH + 1, state.number, 2))
+    assert others == list(range(state.number - 2 * (OTHERS_KEPT - 1), state.number + 1, 2))
+
+
+@given(st.lists(st.sampled_from(["pause", "resume"]), max_size=150))
+def test_orders_that_move_nobody_never_push_out_who_promoted_what(commands):
+    """However many there are; the numbers go on."""
+    state = order(serving(), "promote", "ann", "it is good", START)
+    for command in ["pause", *commands]:
+        state = order(state.model_copy(update={"announced": state.number}), command, "eve", "x", START)
+    assert [(change.what, change.who) for change in state.log if change.what == "promoted"][-1] == ("promoted", "ann")
+    assert len(state.log) <= LOG_LENGTH + OTHERS_KEPT
+    assert [change.number for change in state.log] == sorted({change.number for change in state.log})
+    assert state.number == state.log[-1].number
+
+
+# A state that was lost
+
+
+def lost(version="m1", lake_version=5):
+    """Return the state that is made anew of a service whose users are with a model."""
+    return core.recover(EMPTY, revision(SERVICE, version), version, lake_version, START)
+
+
+def test_a_model_that_has_users_and_no_state_is_the_stable_one():
+    """It is noted who took it to be, and why; a state that knows of any model stays as it is."""
+    state = lost()
+    assert (state.name, state.model_version, state.lake_version) == ("stable", "m1", 5)
+    assert told(EMPTY, state) == [("adopted", "m1", 100, ROLLOUT)]
+    assert "no state" in state.log[-1].why
+    paused = order(EMPTY, "pause", "ann", "x", START)
+    assert core.recover(paused, "r", "m1", 5, START).model_version == "m1"
+    for known in (stable(), serving(), accept(EMPTY, "m1", 1, START), lost()):
+        assert core.recover(known, "r", "m9", 9, START) == known
+
+
+@given(version=st.sampled_from(["m0", "m1", "m2"]), lake_version=st.integers(0, 9))
+def test_after_a_loss_no_model_gets_all_users_without_a_trial(version, lake_version):
+    """Be it an old one that is told of again, the one that is live, or a new one."""
+    before = lost()
+    after = observe(accept(before, version, lake_version, START), True, "", START, RULES)
+    assert after.stable == before.stable
+    assert after.users.get(revision(SERVICE, "m1"), 0) >= 100 - RULES.steps[0]
+    assert (after.canary is not None) == (version != "m1" and lake_version >= 5)
+
+
+@given(st.sampled_from(["m1", "m2", "m3", "m4"]), st.integers(0, 10**9))
+def test_a_model_that_has_a_place_is_never_given_another(version, lake_version):
+    """Whatever version of the lake somebody says that it knows."""
+    before = accept(serving(), "m3", 3, START)
+    after = accept(before, version, lake_version, START)
+    assert (after == before) == bool(core.refusal(before, version, lake_version))
+    assert after == before or (version == "m4" and lake_version >= 3)
+    assert not after.contradiction
+    assert sum(after.users.values()) == 100
 
 
 def test_a_paused_rollout_moves_nobody_by_itself():

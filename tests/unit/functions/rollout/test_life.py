@@ -157,6 +157,8 @@ class Life(RuleBasedStateMachine):
         names = [each.revision for each in found if each]
         assert len(names) == len(set(names))
         assert state.model_version == (state.stable.model_version if state.stable else None)
+        assert not state.contradiction
+        assert sum(state.users.values()) == (100 if state.stable else 0)
 
     @invariant()
     def no_model_with_a_verdict_against_it_stands(self) -> None:

@@ -10,8 +10,9 @@ from functions.rollout import core, main
 from shared import bootstrap, failpoints, keys, rollout, telemetry
 from shared.errors import BadEvent, Conflict, Corrupt, NotFound, NotReady
 from shared.events import ModelEvaluated, OnlineEvaluated, Tick
+from shared.signing import Signer
 from tests import entry
-from tests.unit.functions.rollout.world import SERVICE, Killed, World, handle, named
+from tests.unit.functions.rollout.world import SERVICE, Killed, World, decided, handle, named
 
 
 @pytest.fixture
@@ -504,4 +505,122 @@ def test_a_model_that_knows_less_than_one_before_is_passed_over_in_words(world):
     function.deps = dataclasses.replace(function.deps, log=structlog.get_logger())
     with structlog.testing.capture_logs() as told:
         handle(world.pass_gate("late", 1), function)
-    assert [each["model"] for each in told if each["event"] == "model_outdated"] == ["late"]
+    (found,) = (each for each in told if each["event"] == "model_not_accepted")
+    assert (found["model"], found["reason"]) == (
+        "late",
+        "it knows the lake up to version 1, and one that was accepted up to 2",
+    )
+
+
+def test_a_model_that_is_live_is_no_canary_whatever_lake_is_said_to_be_its(world):
+    """Its revision would have two places, and no users would be shared out any more."""
+    function = live(world, "m1", "m2")
+    for name, kind in ((keys.model("svd", "m2"), "model"), (keys.report("svd", "m2"), "report")):
+        told = json.loads(world.deps.objects.get(f"{name}/manifest.json").data) | {"lake_version": 10**9}
+        assert told["kind"] == kind
+        world.deps.objects.put(f"{name}/manifest.json", json.dumps(told).encode())
+    function.deps = dataclasses.replace(function.deps, log=structlog.get_logger())
+    with structlog.testing.capture_logs() as told:
+        handle(ModelEvaluated("svd", "m2", True, "again", 0.9), function)
+    assert [each["reason"] for each in told if each["event"] == "model_not_accepted"] == ["it is stable already"]
+    handle(world.pass_gate("m3", 3), function)
+    assert world.state.canary.release.model_version == "m3"
+
+
+def test_a_state_in_which_a_model_has_two_places_is_damage_and_a_person_can_mend_it(world):
+    """Nobody is moved by it."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    channel(world, lambda state: state["canary"].update(release=state["stable"]))
+    with pytest.raises(Corrupt, match="its stable model as its canary"):
+        handle(Tick(), function)
+    now = world.deps.now_us()
+    rollout.update(world.deps.channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "mend it", now))
+    handle(Tick(), function)
+    assert world.svd.users() == {"m1": 100}
+
+
+# What somebody put into the bucket or took out of it
+
+
+def test_a_lost_state_lets_no_model_in_without_a_trial(world):
+    """The model that the router has users with is stable; an old event lets an old model in as little as before."""
+    function = live(world, "m1", "m2")
+    old = world.pass_gate("m0", 0)
+    world.deps.objects.delete([keys.channel(SERVICE)])
+    handle(old, function)
+    handle(Tick(), function)
+    assert (world.state.model_version, world.svd.users()) == ("m2", {"m2": 100})
+    assert world.steps[0][1:] == ("adopted", "m2")
+    assert world.state.lake_version == 2
+    assert world.told[-1][1:] == ("adopted", "m2")
+    handle(world.pass_gate("m3", 3), function)
+    handle(Tick(), function)
+    assert world.svd.users() == {"m2": 95, "m3": 5}
+
+
+@pytest.mark.parametrize("percent", [5, 50])
+def test_a_state_that_is_lost_during_a_trial_leaves_the_stable_model(world, percent):
+    """A tick is enough, and a model nobody vouches for any more stays where its users are."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    world.svd.routed = [
+        share._replace(percent=percent if share.tag == "canary" else 100 - percent) for share in world.svd.routed
+    ]
+    world.svd.asked = world.svd.routed
+    world.deps.objects.delete([keys.channel(SERVICE), f"{keys.model('svd', 'm1')}/manifest.json"])
+    handle(Tick(), function)
+    assert (world.state.model_version, world.state.lake_version) == ("m1", -1)
+    assert world.svd.users() == {"m1": 100}
+
+
+def test_a_decision_about_a_lake_that_is_to_come_is_not_followed(world):
+    """After it no other would count."""
+    function = live(world, "m1")
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    forged = world.decide("m2", 10**9, "hold")
+    world.deps.objects.delete([keys.lake_commit(10**9)])
+    with pytest.raises(Corrupt, match="which it does not have"):
+        handle(forged, function)
+    handle(world.decide("m2", 3, "promote"), function)
+    assert world.state.model_version == "m2"
+
+
+def test_where_decisions_are_signed_no_other_is_followed(world):
+    """Neither one that nobody signed, nor one that another did, nor one that was changed since."""
+    signer = Signer.new()
+    function = live(world, "m1")
+    function.deps = dataclasses.replace(world.deps, judge=signer.verifier)
+    handle(world.pass_gate("m2", 2), function)
+    handle(Tick(), function)
+    unsigned = world.decide("m2", 3, "promote")
+    key = keys.decision(SERVICE, "m2", 3)
+    with pytest.raises(Corrupt, match="nobody signed"):
+        handle(unsigned, function)
+    for data in (
+        decided("m2", 3, "promote").to_bytes(Signer.new()),
+        decided("m2", 3, "hold").to_bytes(signer).replace(b'"hold"', b'"promote"'),
+    ):
+        world.deps.objects.put(key, data)
+        with pytest.raises(Corrupt, match="none of the keys"):
+            handle(unsigned, function)
+    assert world.state.model_version == "m1"
+    world.deps.objects.put(key, decided("m2", 3, "promote").to_bytes(signer))
+    handle(unsigned, function)
+    assert world.state.model_version == "m2"
+
+
+def test_who_listens_hears_who_changed_what_and_why(world):
+    """And where the decision is that it rests on."""
+    function = live(world, "m1", "m2")
+    now = world.deps.now_us()
+    rollout.update(world.deps.channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "slow", now))
+    handle(Tick(), function)
+    found = [(each.what, each.who, each.why, each.evidence) for each in world.deps.publisher.events]
+    assert found[-2:] == [
+        ("promoted", "rollout", "because of 102", keys.decision(SERVICE, "m2", 102)),
+        ("rolled_back", "ann", "slow", None),
+    ]

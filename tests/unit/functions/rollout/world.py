@@ -100,9 +100,10 @@ class World:
         return ModelEvaluated("svd", version, accepted, "as it is", 0.9)
 
     def decide(self, version: str, number: int, verdict: Verdict, is_safe: bool = True) -> OnlineEvaluated:
-        """Store a decision; return what is told of it."""
+        """Store a decision about a version of the lake that is there; return what is told of it."""
         decision = decided(version, number, verdict, is_safe)
-        self.deps.objects.put(keys.decision(SERVICE, version, number), decision.model_dump_json().encode())
+        self.deps.objects.put(keys.lake_commit(number), b"{}")
+        self.deps.objects.put(keys.decision(SERVICE, version, number), decision.to_bytes(self.deps.signer))
         return OnlineEvaluated(SERVICE, version, number, verdict)
 
 

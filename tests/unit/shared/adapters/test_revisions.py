@@ -98,6 +98,7 @@ def test_what_is_deployed_is_what_the_status_says(revisions: KnativeServices, pa
             "s-4": "nothing is known of it yet",
         },
         "7",
+        models={"s-1": "m1", "s-2": "m2", "s-3": "m3"},
     )
 
 
