@@ -44,7 +44,9 @@ DECISION_CONTESTED = Counter(
     "Times that another decision stood where one was to be stored; nobody is told of it",
     ["service"],
 )
-EVENTS_DROPPED = Counter("marquee_events_dropped_total", "Events that found the buffer full or can never be sent")
+EVENTS_DROPPED = Counter(
+    "marquee_events_dropped_total", "Events that found the buffer full, can never be sent, or were left at the end"
+)
 MODEL_REFUSED = Counter("marquee_model_refused_total", "Stored models that failed a check", ["algorithm"])
 MODEL_INFO = Gauge("marquee_model_info", "1 for the model that answers", ["algorithm", "model_version"])
 

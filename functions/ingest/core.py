@@ -19,7 +19,11 @@ _LARGEST: Final = 2**63 - 1
 
 
 def place(topic: str, headers: Mapping[str, str], ingested_at: int) -> Place:
-    """Return where a record stands, from the two attributes that no producer can forge.
+    """Return where a record stands, from the two attributes that a KafkaSource writes and no producer can forge.
+
+    Whoever else may post here can: that a place is past Kafka's end, or taken by another record, is not found out here,
+    and of two contents of one place the first stands, in silence. To tell them apart a fold would have to look every
+    row up in the whole lake, of which it reads nothing. See docs/decisions/0017.
 
     Raises: BadEvent if the delivery does not come from a KafkaSource on one of `TOPICS`.
     """

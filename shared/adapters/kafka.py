@@ -3,51 +3,46 @@
 import hashlib
 import queue
 import threading
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Final
 
 import structlog
 from cloudevents.http import CloudEvent
 from cloudevents.kafka import to_binary
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
-from tenacity import Retrying, retry_if_result, wait_random_exponential
+from tenacity import Retrying, retry_if_result, stop_when_event_set, wait_random_exponential
+from tenacity.nap import sleep_using_event
 
 from shared import telemetry
 from shared.adapters.kafka_connection import connection
+from shared.adapters.kafka_producer import Producer
 from shared.errors import NotReady
 from shared.events import encode
 from shared.ports import Keyed, Publisher
 from shared.settings import Settings
 
 _ACKNOWLEDGED_SECONDS: Final = 15
+_LAST_SECONDS: Final = 1
 _BATCH: Final = 1_000
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclass
 class KafkaPublisher:
-    """A `Publisher` that waits until all in-sync replicas have the events."""
+    """A `Publisher` that waits until all in-sync replicas have the events.
+
+    A producer that failed to send one is left, with whatever it still had, and the next events go through a new one. An
+    event may so be sent twice, with the same id, and after a later one of its key.
+    """
 
     settings: Settings
     source: str
-
-    @cached_property
-    def _producer(self) -> KafkaProducer:
-        return KafkaProducer(
-            **connection(self.settings),
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=5,
-            max_block_ms=5_000,
-            bootstrap_timeout_ms=5_000,
-            delivery_timeout_ms=_ACKNOWLEDGED_SECONDS * 1000,
-            request_timeout_ms=5_000,
-        )
+    _producer: Producer | None = field(init=False, default=None)
+    _turn: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def publish(self, event: Any) -> None:
         """Send an event to the topic of its type; a repeated event has the same id."""
@@ -55,19 +50,59 @@ class KafkaPublisher:
             raise NotReady(f"Kafka did not take {event.type}")
 
     def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
-        """Send events together, and return those that Kafka did not take."""
-        pending = [(each, self._send(*each)) for each in keyed]
-        return [each for each, sent in pending if sent is None or not _acknowledged(sent)]
+        """Send events together, and return those that Kafka did not take within 15 seconds.
+
+        After one that cannot even be handed over no other is tried: each would wait as long.
+        """
+        try:
+            producer = self._connected()
+        except KafkaError as error:
+            log.warning("publish_failed", reason=repr(error))
+            return list(keyed)
+        sent = []
+        for event, key in keyed:
+            if (future := self._send(producer, event, key)) is None:
+                break
+            sent.append(future)
+        deadline = time.monotonic() + _ACKNOWLEDGED_SECONDS
+        reasons = [_failed(future, deadline) for future in sent]
+        left = [each for each, reason in zip(keyed, reasons, strict=False) if reason] + list(keyed[len(sent) :])
+        if any(reasons):
+            log.warning("publish_failed", n_events=len(left), reason=next(filter(None, reasons)))
+        if left:
+            self._leave(producer)
+        return left
 
     def close(self) -> None:
-        """Send what is buffered and leave."""
-        if "_producer" in self.__dict__:
-            self._producer.close(timeout=5)
+        """Leave Kafka; who still waits for an event is told that it was not taken."""
+        if self._producer is not None:
+            self._leave(self._producer)
 
-    def _send(self, event: Any, key: str | None) -> Any:
+    def _connected(self) -> Producer:
+        with self._turn:
+            if self._producer is None:
+                self._producer = Producer(
+                    **connection(self.settings),
+                    acks="all",
+                    enable_idempotence=True,
+                    linger_ms=5,
+                    max_block_ms=5_000,
+                    bootstrap_timeout_ms=5_000,
+                    delivery_timeout_ms=_ACKNOWLEDGED_SECONDS * 1000,
+                    request_timeout_ms=5_000,
+                )
+            return self._producer
+
+    def _leave(self, producer: Producer) -> None:
+        with self._turn:
+            if self._producer is producer:
+                self._producer = None
+        producer.close(timeout=0)
+
+    def _send(self, producer: Producer, event: Any, key: str | None) -> Any:
         message = to_binary(_cloud_event(event, self.source), data_marshaller=lambda data: data)
         try:
-            return self._producer.send(
+            return producer.send(
                 event.type,
                 value=message.value,
                 key=key.encode() if key else None,
@@ -88,6 +123,8 @@ class LaterPublisher:
     publisher: Publisher
     capacity: int = 100_000
     _closed: bool = field(init=False, default=False)
+    _over: threading.Event = field(init=False, default_factory=threading.Event)
+    _batch: list[Keyed] = field(init=False, default_factory=list)
     _waiting: "queue.Queue[Keyed | None]" = field(init=False)
     _thread: threading.Thread = field(init=False)
 
@@ -107,44 +144,64 @@ class LaterPublisher:
             telemetry.EVENTS_DROPPED.inc()
 
     def close(self, timeout_seconds: float = 5.0) -> None:
-        """Publish what waits, as far as the time allows."""
+        """Publish what waits, as far as the time allows; what is left is counted as dropped."""
         self._closed = True
+        deadline = time.monotonic() + timeout_seconds
         with suppress(queue.Full):
             self._waiting.put(None, timeout=timeout_seconds)
-        self._thread.join(timeout_seconds)
+        self._thread.join(max(0.0, deadline - time.monotonic()))
+        self._over.set()
         self.publisher.close()
+        self._thread.join(_LAST_SECONDS)
+        left = len(self._batch) + sum(each is not None for each in list(self._waiting.queue))
+        if left:
+            log.warning("events_dropped", n_events=left, reason="closed before Kafka took them")
+            telemetry.EVENTS_DROPPED.inc(left)
 
     def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            batch, closing = [first], False
-            while len(batch) < _BATCH and not closing and not self._waiting.empty():
-                each = self._waiting.get()
-                closing = each is None
-                batch += [] if each is None else [each]
+        closing = False
+        while not closing and not self._over.is_set():
+            closing = self._fill()
             try:
-                self._publish(batch)
+                self._publish()
             except Exception:  # events that can never be sent must not end the thread that sends the others
-                log.exception("events_dropped", n_events=len(batch))
-                telemetry.EVENTS_DROPPED.inc(len(batch))
-            if closing:
-                return
+                log.exception("events_dropped", n_events=len(self._batch))
+                telemetry.EVENTS_DROPPED.inc(len(self._batch))
+                self._batch.clear()
 
-    def _publish(self, batch: list[Keyed]) -> None:
-        until_taken = Retrying(retry=retry_if_result(bool), wait=wait_random_exponential(multiplier=0.2, max=5))
-        until_taken(self._attempt, batch)
+    def _fill(self) -> bool:
+        """Wait for events and take those that are there; return whether none comes after them."""
+        each = self._waiting.get()
+        while each is not None:
+            self._batch.append(each)
+            if len(self._batch) == _BATCH or self._waiting.empty():
+                return False
+            each = self._waiting.get()
+        return True
 
-    def _attempt(self, batch: list[Keyed]) -> list[Keyed]:
-        batch[:] = self.publisher.publish_all(batch)
-        return batch
+    def _publish(self) -> None:
+        """Send the batch until Kafka has taken it all, or there is no time left."""
+        until_taken = Retrying(
+            retry=retry_if_result(bool),
+            wait=wait_random_exponential(multiplier=0.2, max=5),
+            sleep=sleep_using_event(self._over),
+            stop=stop_when_event_set(self._over),
+            retry_error_callback=lambda state: state.outcome,
+        )
+        until_taken(self._attempt)
+
+    def _attempt(self) -> list[Keyed]:
+        self._batch[:] = self.publisher.publish_all(self._batch) if self._batch else []
+        return self._batch
 
 
-def _acknowledged(sent: Any) -> bool:
+def _failed(sent: Any, deadline: float) -> str | None:
+    """Return why Kafka did not take an event, None if it did."""
     try:
-        sent.get(timeout=_ACKNOWLEDGED_SECONDS)
+        sent.get(timeout=max(0.0, deadline - time.monotonic()))
     except KafkaError as error:
-        log.warning("publish_failed", reason=repr(error))
-        return False
-    return True
+        return repr(error)
+    return None
 
 
 def _cloud_event(event: Any, source: str) -> CloudEvent:

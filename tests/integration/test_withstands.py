@@ -166,3 +166,27 @@ def test_a_store_that_is_away_for_20_seconds_costs_nothing_but_time(marquee: Mar
     assert movies(marquee, since) == expected(n, salt)
     if store == "s3":
         assert any('status="503"' in line for line in ingest_failures(marquee))
+
+
+def test_kafka_killed_twice_stops_neither_publishing_nor_reading(marquee: Marquee) -> None:
+    """Events that were on their way both times; afterwards every source reads, and both who answer users publish."""
+    since, asked = marquee.ends(), {name: f"after-{name}" for name in ("recommend-1", "recommend-2")}
+    with marquee.asking():
+        for seconds in (9, 0):
+            marquee.stack.kill("kafka")
+            time.sleep(seconds)
+        marquee.stack.wait_healthy("kafka")
+        marquee.stack.wait_healthy("event-source", 60)
+        for name, request_id in asked.items():
+            url = f"{marquee.stack.machine.url(name)}/recommend/17"
+            urllib.request.urlopen(
+                urllib.request.Request(url, headers={"x-request-id": request_id}), timeout=10
+            ).close()
+        marquee.send(rating_lines(100, "twice"))
+        wait(lambda: arrived(marquee, since, 100), 30, "100 rows")
+        wait(lambda: all(is_on_record(marquee, each) for each in asked.values()), 30, "record of the lists")
+    assert movies(marquee, since) == expected(100, "twice")
+
+
+def is_on_record(marquee: Marquee, request_id: str) -> bool:
+    return bool(marquee.lake.find("served", ["request_id"], {"request_id": request_id}))

@@ -32,6 +32,9 @@ def main(
     sources: Annotated[Path, typer.Argument(help="YAML of KafkaSources, PingSources and KafkaSinks")],
     host: Annotated[str, typer.Option(help="the address at which /health and /metrics are answered")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="and the port")] = 8150,
+    silent_seconds: Annotated[
+        float, typer.Option(help="a source joins its consumer group anew that has sent it no heartbeat for so long")
+    ] = 30.0,
 ) -> None:
     """Deliver Kafka records and ticks as CloudEvents over HTTP, as Knative's sources do."""
     try:
@@ -39,10 +42,10 @@ def main(
         connection(settings)
     except BadSettings as error:
         raise SystemExit(str(error)) from None
-    uvloop.run(run(loaded, settings, host, port))
+    uvloop.run(run(loaded, settings, host, port, silent_seconds))
 
 
-async def run(sources: config.Sources, settings: Settings, host: str, port: int) -> None:
+async def run(sources: config.Sources, settings: Settings, host: str, port: int, silent_seconds: float) -> None:
     """Run until SIGTERM or SIGINT."""
     stop = asyncio.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -54,7 +57,7 @@ async def run(sources: config.Sources, settings: Settings, host: str, port: int)
         running = []
         for spec in sources.kafka:
             send = partial(_deliver, http=http, spec=spec, letters=letters.of(spec.spec.delivery))
-            running.append(Source(spec, settings, send))
+            running.append(Source(spec, settings, send, silent_seconds))
         pings = [ping_source.run(spec, partial(_tick, http, spec)) for spec in sources.pings]
         tasks = [asyncio.create_task(each) for each in (*(source.run() for source in running), *pings)]
         server = await _serve(running, host, port)
@@ -94,7 +97,11 @@ class _Letters:
         if sink.ref is None:
             return HttpDeadLetters(self._http, sink.uri or "", delivery.timeout.total_seconds())
         self._producer = self._producer or KafkaProducer(
-            **connection(self._settings), acks="all", compression_type="gzip", max_request_size=LARGEST_BYTES
+            **connection(self._settings),
+            acks="all",
+            enable_idempotence=False,  # an idempotent one may send nothing more, ever, once Kafka was away for long
+            compression_type="gzip",
+            max_request_size=LARGEST_BYTES,
         )
         return KafkaDeadLetters(self._producer, self._topics[sink.ref.name])
 
@@ -107,7 +114,7 @@ class _Letters:
 async def _serve(sources: list[Source], host: str, port: int) -> web.AppRunner:
     async def health(_: web.Request) -> web.Response:
         late = [source.name for source in sources if not source.is_reading]
-        return web.Response(text=f"not reading yet: {late}\n" if late else "reading\n", status=503 if late else 200)
+        return web.Response(text=f"not reading: {late}\n" if late else "reading\n", status=503 if late else 200)
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

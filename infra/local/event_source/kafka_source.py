@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 from kafka import TopicPartition
 from kafka.errors import KafkaError
-from kafka.structs import OffsetAndMetadata
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from infra.local.event_source.config import KafkaSource
 from infra.local.event_source.delivery import SECONDS
@@ -26,6 +26,7 @@ _AHEAD: Final = 500
 _COMMIT_SECONDS: Final = 1.0
 _AGAIN_SECONDS: Final = 2.0
 _HANGS_SECONDS: Final = 60.0
+_SESSION_SECONDS: Final = 10.0
 
 log = structlog.get_logger()
 
@@ -33,8 +34,18 @@ log = structlog.get_logger()
 class Source:
     """A running KafkaSource: a thread that reads and commits, an event loop that delivers."""
 
-    def __init__(self, spec: KafkaSource, settings: Settings, deliver: Callable[[Message], Awaitable[None]]) -> None:
-        """Take what delivers one event for good; nothing connects before `run`."""
+    def __init__(
+        self,
+        spec: KafkaSource,
+        settings: Settings,
+        deliver: Callable[[Message], Awaitable[None]],
+        silent_seconds: float = 30.0,
+    ) -> None:
+        """Take what delivers one event for good, and after how long out of its group the reader joins it anew.
+
+        Nothing connects before `run`.
+        """
+        self._silent_seconds = silent_seconds
         self._spec = spec
         self._settings = settings
         self._deliver = deliver
@@ -50,7 +61,7 @@ class Source:
 
     @property
     def is_reading(self) -> bool:
-        """Whether the consumer has joined its group and reads."""
+        """Whether the consumer belongs to its group: it may have no partition, but somebody of the group has each."""
         return self._reading
 
     async def run(self) -> None:
@@ -107,12 +118,12 @@ class Source:
             auto_offset_reset=self._spec.spec.initial_offset,
             enable_auto_commit=False,
             bootstrap_timeout_ms=10_000,
-            session_timeout_ms=10_000,
+            session_timeout_ms=int(_SESSION_SECONDS * 1000),
             max_poll_records=_AHEAD,
         )
         try:
             consumer.subscribe(self._spec.spec.topics)
-            committed_at = time.monotonic()
+            began = committed_at = time.monotonic()
             while not self._stop.is_set():
                 self._heard = time.monotonic()
                 self._hold_back(consumer)
@@ -120,6 +131,11 @@ class Source:
                 self._keep(consumer.assignment())
                 self._take(found, loop)
                 if time.monotonic() - committed_at > _COMMIT_SECONDS:
+                    silent = min(_silent_for(consumer), time.monotonic() - began)
+                    self._tell(consumer, silent)
+                    if silent > self._silent_seconds:
+                        log.warning("joining_anew", source=self.name, silent_seconds=round(silent))
+                        return
                     self._commit(consumer)
                     committed_at = time.monotonic()
             self._commit(consumer)
@@ -127,11 +143,19 @@ class Source:
             self._reading = False
             consumer.close(autocommit=False)
 
+    def _tell(self, consumer: KafkaConsumer, silent: float) -> None:
+        """Note whether Kafka counts the consumer among its group: it joined, and its heart has beaten since.
+
+        Being assigned partitions says nothing of that: kafka-python holds on to them when it finds no coordinator.
+        """
+        joined = consumer.group_metadata().state == MemberState.STABLE
+        reading = joined and silent < _SESSION_SECONDS
+        if reading != self._reading:
+            self._reading = reading
+            log.info("reading" if reading else "not_reading", source=self.name, partitions=len(consumer.assignment()))
+
     def _keep(self, assigned: set[TopicPartition]) -> None:
         """Forget partitions that another consumer of the group has taken over; it delivers what is open again."""
-        if bool(assigned) != self._reading:
-            self._reading = bool(assigned)
-            log.info("reading" if assigned else "not_reading", source=self.name, partitions=len(assigned))
         with self._lock:
             self._offsets = {place: offsets for place, offsets in self._offsets.items() if place in assigned}
         self._committed = {place: offset for place, offset in self._committed.items() if place in assigned}
@@ -168,6 +192,11 @@ class Source:
         if news:
             consumer.commit({place: OffsetAndMetadata(offset, "", -1) for place, offset in news.items()})
             self._committed |= news
+
+
+def _silent_for(consumer: KafkaConsumer) -> float:
+    """Return for how many seconds no heartbeat was sent to the group; infinity if none ever was."""
+    return float(consumer.metrics()["consumer-coordinator-metrics"]["last-heartbeat-seconds-ago"])
 
 
 def _fields(record: Any) -> tuple[Any, ...]:

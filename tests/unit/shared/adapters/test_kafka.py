@@ -29,7 +29,7 @@ class Producer:
         return self
 
     def get(self, timeout: float) -> None:
-        assert timeout > 0
+        assert 0 <= timeout <= 15
 
     def close(self, timeout: float) -> None:
         self.sent.append({"closed": timeout})
@@ -37,12 +37,12 @@ class Producer:
 
 def test_an_event_is_a_cloudevent_in_binary_mode(monkeypatch: Any) -> None:
     """Attributes are headers, the payload is the value, and a repeated event has the same id."""
-    monkeypatch.setattr(kafka, "KafkaProducer", Producer)
+    monkeypatch.setattr(kafka, "Producer", Producer)
     publisher = KafkaPublisher(SETTINGS, "build_matrix")
     assert publisher.publish_all([(MatrixBuilt("m", 1, 2), "k")]) == []
     publisher.publish(MatrixBuilt("m", 1, 2))
     publisher.publish(MatrixBuilt("m", 1, 3))
-    producer = publisher._producer
+    producer: Any = publisher._producer
     first, second, third = producer.sent
     assert (first["topic"], first["key"], first["value"]) == (
         "marquee.matrix.built",
@@ -55,7 +55,7 @@ def test_an_event_is_a_cloudevent_in_binary_mode(monkeypatch: Any) -> None:
     assert headers[0]["content-type"] == b"application/json"
     assert headers[0]["ce_id"] == headers[1]["ce_id"] != headers[2]["ce_id"]
     publisher.close()
-    assert producer.sent[-1] == {"closed": 5}
+    assert producer.sent[-1] == {"closed": 0}
 
 
 def test_what_kafka_does_not_acknowledge_comes_back(monkeypatch: Any) -> None:
@@ -66,10 +66,63 @@ def test_what_kafka_does_not_acknowledge_comes_back(monkeypatch: Any) -> None:
             if self.sent.pop(0)["key"] == b"bad":
                 raise KafkaTimeoutError("no")
 
-    monkeypatch.setattr(kafka, "KafkaProducer", Choosy)
+    monkeypatch.setattr(kafka, "Producer", Choosy)
     event = MatrixBuilt("m", 1, 2)
     left = KafkaPublisher(SETTINGS, "x").publish_all([(event, "good"), (event, "bad"), (event, "good")])
     assert left == [(event, "bad")]
+
+
+def test_a_producer_that_failed_is_left_for_a_new_one(monkeypatch: Any) -> None:
+    """It may never send again, whatever Kafka does: it is closed, and the next events do not depend on it."""
+    made: list[Producer] = []
+
+    class Stuck(Producer):
+        def __init__(self, **configuration: Any) -> None:
+            super().__init__(**configuration)
+            made.append(self)
+
+        def get(self, timeout: float) -> None:
+            if self is made[0]:
+                raise KafkaTimeoutError("no answer")
+
+    monkeypatch.setattr(kafka, "Producer", Stuck)
+    publisher, event = KafkaPublisher(SETTINGS, "x"), MatrixBuilt("m", 1, 2)
+    assert publisher.publish_all([(event, "k")]) == [(event, "k")]
+    assert publisher.publish_all([(event, "k")]) == []
+    assert publisher.publish_all([(event, "k")]) == []
+    first, second = made
+    assert first.sent[-1] == {"closed": 0}
+    assert [record["topic"] for record in second.sent] == [MatrixBuilt.type] * 2
+
+
+def test_a_producer_that_never_answers_costs_its_time_once(monkeypatch: Any) -> None:
+    """A thousand events wait 15 seconds together, not one after another."""
+    clock = [100.0]
+
+    class Silent(Producer):
+        def get(self, timeout: float) -> None:
+            clock[0] += timeout
+            raise KafkaTimeoutError("no answer")
+
+    monkeypatch.setattr(kafka, "Producer", Silent)
+    monkeypatch.setattr(kafka.time, "monotonic", lambda: clock[0])
+    events = [(MatrixBuilt("m", number, 2), "k") for number in range(1_000)]
+    assert KafkaPublisher(SETTINGS, "x").publish_all(events) == events
+    assert clock[0] == 115
+
+
+def test_what_comes_after_an_event_that_cannot_be_handed_over_waits_too(monkeypatch: Any) -> None:
+    """Order is kept, and each would block as long as the first."""
+
+    class Full(Producer):
+        def send(self, topic: str, **record: Any) -> Producer:
+            if len(self.sent) == 1:
+                raise KafkaTimeoutError("no metadata")
+            return super().send(topic, **record)
+
+    monkeypatch.setattr(kafka, "Producer", Full)
+    events = [(MatrixBuilt("m", number, 2), "k") for number in range(3)]
+    assert KafkaPublisher(SETTINGS, "x").publish_all(events) == events[1:]
 
 
 def test_a_silent_kafka_is_not_ready(monkeypatch: Any) -> None:
@@ -78,7 +131,7 @@ def test_a_silent_kafka_is_not_ready(monkeypatch: Any) -> None:
     def nobody(**_: Any) -> Producer:
         raise KafkaTimeoutError("no broker answers")
 
-    monkeypatch.setattr(kafka, "KafkaProducer", nobody)
+    monkeypatch.setattr(kafka, "Producer", nobody)
     with pytest.raises(NotReady):
         KafkaPublisher(SETTINGS, "x").publish(MatrixBuilt("m", 1, 2))
 
@@ -161,3 +214,29 @@ def test_a_full_buffer_drops_and_counts() -> None:
     later.close()
     assert stuck.events == [1, 2]
     assert telemetry.EVENTS_DROPPED._value.get() == before + 1
+
+
+def test_what_is_left_at_the_end_is_counted() -> None:
+    """Of five events Kafka took one; a publisher that is closed gives up what it still waits for."""
+
+    class Away(MemoryPublisher):
+        def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
+            if not self.events:
+                return super().publish_all(keyed[:1]) + list(keyed[1:])
+            taken.set()
+            closed.wait(30)
+            return list(keyed)
+
+        def close(self) -> None:
+            closed.set()
+
+    taken, closed = threading.Event(), threading.Event()
+    away = Away()
+    before = telemetry.EVENTS_DROPPED._value.get()
+    later = LaterPublisher(away)
+    for number in range(5):
+        later.publish(number, "k")
+    assert taken.wait(30)
+    later.close(timeout_seconds=0.1)
+    assert away.events == [0]
+    assert telemetry.EVENTS_DROPPED._value.get() == before + 4

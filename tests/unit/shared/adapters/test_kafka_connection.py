@@ -18,7 +18,10 @@ def settings(**more: str) -> Settings:
 
 def test_in_the_clear_nothing_but_the_address_is_needed() -> None:
     """As on one machine."""
-    assert connection(settings()) == {"bootstrap_servers": ENVIRONMENT["KAFKA_BOOTSTRAP"]}
+    assert connection(settings()) == {
+        "bootstrap_servers": ENVIRONMENT["KAFKA_BOOTSTRAP"],
+        "reconnect_backoff_max_ms": 2_000,
+    }
 
 
 def test_an_account_is_proved_over_tls_to_the_broker_that_the_authority_names() -> None:
@@ -28,6 +31,7 @@ def test_an_account_is_proved_over_tls_to_the_broker_that_the_authority_names() 
     assert (trusted.verify_mode, trusted.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert told == {
         "bootstrap_servers": ENVIRONMENT["KAFKA_BOOTSTRAP"],
+        "reconnect_backoff_max_ms": 2_000,
         "security_protocol": "SASL_SSL",
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": "ingest",
