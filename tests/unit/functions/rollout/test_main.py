@@ -617,7 +617,7 @@ def test_who_listens_hears_who_changed_what_and_why(world):
     """And where the decision is that it rests on."""
     function = live(world, "m1", "m2")
     now = world.deps.now_us()
-    rollout.update(world.deps.channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "slow", now))
+    rollout.update(world.deps.channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "slow", now, "m2"))
     handle(Tick(), function)
     found = [(each.what, each.who, each.why, each.evidence) for each in world.deps.publisher.events]
     assert found[-2:] == [
