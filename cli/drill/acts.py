@@ -99,22 +99,23 @@ def attack(stage: Stage) -> str:
     people = stage.crowd.population
     movie = people.movies[int(people.popularity.argmin())]
     *few, many = SPAM_SHARES
-    for share in few:
-        shown = stage.audience(past.spam(people, movie, share, datetime.now(UTC)), movie)
-        stage.notes.append(f"{share:.0%} fake profiles: the movie in {shown:.0%} of lists")
-        if shown > MOST_SHOWN:
-            return f"{stage.notes[-1]}, which a guardrail would have to stop, and nobody tried"
+    known = stage.ratings()
     lines, ratings = past.spam(people, movie, many, datetime.now(UTC)), stage.n_ratings()
     stage.write(lines)
     stage.wait(lambda: stage.n_ratings() >= ratings + len(lines), "the attackers' ratings", _DEPLOYED_SECONDS)
     stage.archive("beside-spam")
+    shown = {share: stage.audience(known, past.spam(people, movie, share, datetime.now(UTC)), movie) for share in few}
+    stage.notes.extend(f"{share:.0%} fake profiles: the movie in {each:.0%} of lists" for share, each in shown.items())
     model_version = _on_trial(stage).model_version
     stage.notes.append(f"{many:.0%} fake profiles")
     try:
-        return _ends(stage, before.number, "rolled_back") or _is_judged(stage, before.number)
+        wrong = _ends(stage, before.number, "rolled_back") or _is_judged(stage, before.number)
     except NotReady:  # held until now, which is as good
         over(stage)
-        return _is_held(stage, model_version)
+        wrong = _is_held(stage, model_version)
+    if max(shown.values()) > MOST_SHOWN:
+        return f"{'; '.join(stage.notes)}: a guardrail would have to stop a few as well, and nobody tried"
+    return wrong
 
 
 def die(stage: Stage) -> str:

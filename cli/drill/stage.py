@@ -3,13 +3,15 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Final, Protocol
+
+import pyarrow as pa
 
 from cli.demo import DATA
 from cli.drill import spam
@@ -203,9 +205,12 @@ class Stage:
         """Return how many ratings the lake has."""
         return self.deps.lake.counts().get("rating", 0)
 
-    def audience(self, lines: list[bytes], movie: str) -> float:
-        """Return the share of users whose list would have a movie, by a model that learnt of these lines as well."""
-        known = self.deps.lake.scan("rating", gather.COLUMNS)
+    def ratings(self) -> list[pa.RecordBatch]:
+        """Return what the lake has of ratings, as training reads it."""
+        return list(self.deps.lake.scan("rating", gather.COLUMNS))
+
+    def audience(self, known: Sequence[pa.RecordBatch], lines: list[bytes], movie: str) -> float:
+        """Return the share of users whose list would have a movie, by a model of known ratings and of these lines."""
         return spam.audience(spam.trained([*known, *spam.ratings(lines, self.deps.now())]), movie)
 
     def changes_since(self, number: int) -> list[Change]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from cli.drill.stage import SERVICE
 from cli.simulator.crowd import Crowd
 from cli.simulator.driver import Played
@@ -150,7 +152,10 @@ class FakeStage:
     def n_ratings(self) -> int:
         return sum(len(each) for each in self.did if isinstance(each, list))
 
-    def audience(self, lines: list[bytes], movie: str) -> float:
+    def ratings(self) -> list[pa.RecordBatch]:
+        return []
+
+    def audience(self, known: list[pa.RecordBatch], lines: list[bytes], movie: str) -> float:
         return len(lines) / self.reached_by
 
     def stable_model(self) -> Model:

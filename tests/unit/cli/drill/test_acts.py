@@ -122,17 +122,17 @@ def test_attackers_are_in_the_lake_before_the_past_that_makes_a_model_of_them(on
 
 
 def test_an_attack_says_what_few_attackers_reach(on, tmp_path):
-    """1 and 3 % of a hundred users, 21 lines and an account each; nobody is attacked if those were enough already."""
+    """1 and 3 % of a hundred users, 21 lines and an account each; it is wrong if those were enough already."""
     played, _ = on(acts.attack, *TAKEN_BACK)
     assert played.notes[:2] == (
         "1% fake profiles: the movie in 0% of lists",
         "3% fake profiles: the movie in 1% of lists",
     )
-    stage = FakeStage.live(tmp_path)
+    stage = FakeStage.live(tmp_path, *TAKEN_BACK)
     stage.reached_by = 30
     played, _ = on(acts.attack, stage=stage)
-    assert played.wrong.startswith("1% fake profiles: the movie in 73% of lists, which a guardrail would have to stop")
-    assert stage.did == []
+    assert played.wrong.startswith("1% fake profiles: the movie in 73% of lists; 3% fake profiles: ")
+    assert "a guardrail would have to stop a few as well" in played.wrong
 
 
 def test_processes_are_killed_until_the_canary_is_gone(on):
