@@ -58,6 +58,7 @@ def served(batches: Iterable[pa.RecordBatch], ids: Ids, since: int) -> Lists:
         part["lengths"] = _sums(is_first, part["lengths"])
         parts.append(part | {f"{name}s": labels.of(block[name].fill_null("")) for name in ("arm", "revision")})
     columns, rows = _joined(parts, Lists.columns)
+    rows = _told_once(columns, rows)
     columns["starts"] = np.cumsum(columns["lengths"]) - columns["lengths"]
     texts = {text: number for number, text in enumerate(labels.texts.to_pylist())}
     return Lists(**columns, shelf=np.concatenate(shelf), texts=texts).take(rows)
@@ -157,6 +158,16 @@ def _joined(parts: Sequence[Columns], names: Iterable[str]) -> tuple[Columns, Ti
     columns = {name: whole(name) for name in names if name in _TYPES}
     rows = firsts(whole("places"), whole("ingested"))
     return columns, rows[np.argsort(columns["times"][rows], kind="stable")]
+
+
+def _told_once(columns: Columns, rows: Times) -> Times:
+    """Return the rows without those that tell of an answer again: an event that was sent twice has two places.
+
+    One user got the same movies at the same microsecond.
+    """
+    answers = columns["contents"][rows] ^ mixed(columns["times"][rows])
+    once: Times = rows[np.sort(np.unique(answers, return_index=True)[1])]
+    return once
 
 
 def _chosen(block: pa.RecordBatch, wanted: Bools) -> pa.RecordBatch:

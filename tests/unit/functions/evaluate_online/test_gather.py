@@ -63,6 +63,14 @@ def test_of_one_record_what_was_taken_in_first_counts(site: Site) -> None:
         assert told(lists, ids) == [("2", 3 * MINUTE, ["c", "b"])]
 
 
+def test_an_answer_that_was_told_of_twice_is_one(site: Site) -> None:
+    """Who publishes sends again what may not have arrived; both copies may have, at two places."""
+    again = [dataclasses.replace(row, offset=row.offset + 1_000) for row in site.rows if row.kind == "served"]
+    ids, expected = gather.Ids(), gather.Ids()
+    lists = gather.served(batches([*site.rows, *again], "served", gather.LIST_COLUMNS), ids, 0)
+    assert told(lists, ids) == told(site.lists(expected), expected)
+
+
 def test_a_movie_twice_in_a_list_is_one() -> None:
     """Where it stands first, it stays."""
     site, ids = Site(), gather.Ids()
