@@ -35,6 +35,7 @@ from tests.integration.test_event_source import Sink, free_port, sink
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.cluster,
     # kafka-python leaves sockets to the garbage collector when it cannot connect.
     pytest.mark.filterwarnings("ignore:.*unclosed.*:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:.*socket.*:pytest.PytestUnraisableExceptionWarning"),
