@@ -1,7 +1,6 @@
 """The stages of dvc.yaml, one command each: `python -m cli.stages fetch`; the gate after them, and the offer."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,11 +9,11 @@ import typer
 from cli.stages import data, models, offers
 from cli.stages.gate import gate as judge
 from cli.stages.gate import live
+from infra.command import run
 from infra.local.machine import ROOT, Machine
 from infra.provenance import release
 from infra.provenance.git import public
 from shared import bootstrap
-from shared.errors import MarqueeError
 from shared.events import ALGORITHMS, Algorithm
 
 SOURCE: Final = Path("source.yaml")
@@ -99,11 +98,7 @@ def offer() -> None:
 
 def main() -> None:
     """Run the command; a failure is one clear message and status 2."""
-    try:
-        app()
-    except MarqueeError as error:
-        typer.echo(f"error: {public(str(error))}", err=True)
-        sys.exit(2)
+    run(app, public)
 
 
 if __name__ == "__main__":

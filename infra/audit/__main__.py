@@ -1,7 +1,6 @@
 """`python -m infra.audit`: known holes in what is locked, and licences of what is installed."""
 
 import csv
-import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,9 +10,10 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.audit import advisories, licences
+from infra.command import run
 from infra.local.machine import ROOT
 from infra.provenance import tools
-from shared.errors import BadInput, MarqueeError, NotReady
+from shared.errors import BadInput, NotReady
 
 REPORT: Final = Path("build/licences.csv")
 
@@ -94,11 +94,7 @@ def _write(file: Path, found: Iterable[licences.Licensed]) -> None:
 
 def main() -> None:
     """Run the command; a failure is one clear message and status 2."""
-    try:
-        app()
-    except MarqueeError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    run(app)
 
 
 if __name__ == "__main__":

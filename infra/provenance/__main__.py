@@ -2,17 +2,16 @@
 
 import os
 import subprocess
-import sys
 from typing import Annotated, Final
 
 import typer
 
+from infra.command import run
 from infra.local.machine import ROOT, Machine
 from infra.provenance import registrar, release, tools
 from infra.provenance.git import public
 from infra.provenance.project import Place
 from shared import bootstrap, keys
-from shared.errors import MarqueeError
 
 _THIS: Final = str(ROOT)
 
@@ -75,11 +74,7 @@ def _environment() -> dict[str, str]:
 
 def main() -> None:
     """Run the command; a failure is one clear message and status 2."""
-    try:
-        app()
-    except MarqueeError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    run(app)
 
 
 if __name__ == "__main__":
