@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 import threading
 import time
 import urllib.request
@@ -13,7 +14,7 @@ from typing import Any
 
 import aiohttp
 
-from infra.cluster.site import Site
+from infra.cluster.site import NAMESPACE, Site
 
 USERS = [str(number) for number in range(9_000_001, 9_001_501)]
 LIST = "a list"
@@ -96,24 +97,24 @@ def visited(site: Site, per_second: int) -> Iterator[Counter[str]]:
 
 
 @contextmanager
-def crowded(site: Site, at_once: int) -> Iterator[Counter[str]]:
-    """Have so many users wait for an answer at any time; lists, and what they got else, are counted."""
+def crowded(requests: Sequence[urllib.request.Request]) -> Iterator[Counter[str]]:
+    """Have each of these wait for an answer at any time; lists, and what they got else, are counted."""
     got: Counter[str] = Counter()
     over = threading.Event()
 
-    async def ask(http: aiohttp.ClientSession, number: int) -> None:
+    async def ask(http: aiohttp.ClientSession, request: urllib.request.Request) -> None:
         while not over.is_set():
             try:
-                async with http.get(f"{site.url}/recommend/{USERS[number]}") as answer:
+                async with http.get(request.full_url, headers=dict(request.header_items())) as answer:
                     got[LIST if answer.status == 200 and await answer.read() else f"status {answer.status}"] += 1
             except aiohttp.ClientError as error:
                 got[repr(error)] += 1
 
     async def run() -> None:
-        connector = aiohttp.TCPConnector(limit=at_once)
+        connector = aiohttp.TCPConnector(limit=len(requests))
         async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as group:
-            for number in range(at_once):
-                group.create_task(ask(http, number))
+            for request in requests:
+                group.create_task(ask(http, request))
 
     with ThreadPoolExecutor(1) as pool:
         crowd = pool.submit(asyncio.run, run())
@@ -122,3 +123,28 @@ def crowded(site: Site, at_once: int) -> Iterator[Counter[str]]:
         finally:
             over.set()
             crowd.result()
+
+
+def sightings(site: Site, service: str, seconds: int) -> Iterator[list[tuple[str, bool]]]:
+    """Yield, after each change, revision and readiness of each pod of a Knative Service that nobody has told to go.
+
+    The API server tells every change, so that none is missed between two looks. The first are the pods that are there.
+    """
+    fields = (
+        "{.metadata.name},{.metadata.labels.serving\\.knative\\.dev/revision},"
+        '{.status.conditions[?(@.type=="Ready")].status},{.metadata.deletionTimestamp}{"\\n"}'
+    )
+    which = ("get", "pods", f"--selector=serving.knative.dev/service={service}", f"--namespace={NAMESPACE}")
+    how = ("--watch", f"--request-timeout={seconds}s", f"--output=jsonpath={fields}")
+    command = (site.cluster.kubectl, "--kubeconfig", site.cluster.kubeconfig, *which, *how)
+    there: dict[str, tuple[str, bool]] = {}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watch:
+        try:
+            for line in watch.stdout or ():
+                pod, revision, ready, told_to_go = line.rstrip("\n").split(",")
+                there.pop(pod, None)
+                if not told_to_go:
+                    there[pod] = (revision, ready == "True")
+                yield list(there.values())
+        finally:
+            watch.terminate()
