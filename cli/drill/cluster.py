@@ -17,7 +17,7 @@ CLUSTER_SETTINGS: Final = SETTINGS | {
 }
 """What a site must be told whose models stay on trial until a person says something."""
 
-_VISITS_PER_SECOND: Final = 15.0
+_VISITS_PER_SECOND: Final = 5.0
 _LIVE_SECONDS: Final = 300.0
 
 
