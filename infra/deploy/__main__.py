@@ -9,7 +9,7 @@ import typer
 
 from infra.command import run
 from infra.deploy.kubectl import Kubectl
-from infra.deploy.manifests import knative_services, read_images, setting, with_images
+from infra.deploy.manifests import Object, knative_services, read_images, setting, with_images
 from infra.deploy.release import SCORES, Rollout
 from infra.deploy.signatures import refuse_unsigned
 from infra.local.machine import ROOT
@@ -58,13 +58,15 @@ def deploy(
     if cosign_key:
         refuse_unsigned(wanted.values(), cosign_key)
     rendered = cluster.render(OVERLAYS / overlay)
-    live = {name: found for name in knative_services(rendered) if (found := cluster.service(name))}
-    documents = with_images(rendered, wanted, live)
-    there = [name for name in SCORES if name in live]
+
+    def manifests() -> tuple[list[Object], list[str]]:
+        live = {name: found for name in knative_services(rendered) if (found := cluster.service(name))}
+        return with_images(rendered, wanted, live), [name for name in SCORES if name in live]
+
     hours = _TRIALS * setting(rendered, "CANARY_MAX_HOURS", deps.settings.canary_max_hours) + _MORE_HOURS
     seconds = 3600 * hours if minutes is None else 60 * minutes
     rollout = Rollout(cluster, deps.channels, deps.now_us, _say, seconds)
-    if wrong := rollout.deliver(documents, there, wanted.get(_SCORE), who or getpass.getuser(), why):
+    if wrong := rollout.deliver(manifests, wanted.get(_SCORE), who or getpass.getuser(), why):
         _say("\n  ".join(["not all is live:", *wrong]))
         raise typer.Exit(1)
     _say("all is live")

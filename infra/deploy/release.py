@@ -58,16 +58,19 @@ class Rollout:
         self._until = self.clock() + self.seconds
 
     def deliver(
-        self, documents: Sequence[Object], services: Sequence[str], image: str | None, who: str, why: str
+        self, manifests: Callable[[], tuple[Sequence[Object], Sequence[str]]], image: str | None, who: str, why: str
     ) -> list[str]:
         """Apply manifests but for the models' services, let users judge these' image if there is one, watch it all.
 
-        Return what is wrong in the end. Nothing is applied before it is the image's turn.
+        Return what is wrong in the end. Nothing is applied before it is the image's turn. `manifests` returns them, and
+        which of the models' services are there, as the cluster is now: it is asked again after the wait.
         Raises: BadInput; NotReady, also if there is no end in time.
         """
+        documents, services = manifests()
         if image:
             try:
                 self.wait_turn(services, image)
+                documents, services = manifests()
             except MarqueeError:
                 self.say("nothing was changed")
                 raise

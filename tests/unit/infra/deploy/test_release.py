@@ -144,9 +144,23 @@ def test_nothing_is_changed_if_the_time_is_over_before_its_turn(channels):
     rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
     before = channels.get(SERVICE)
     with pytest.raises(NotReady, match="after 10 s still waiting for the trial of m2 of score-svd"):
-        under_way(cluster, channels, said).deliver([INGEST], [SERVICE], "image-2", "ann", "why")
+        under_way(cluster, channels, said).deliver(lambda: ([INGEST], [SERVICE]), "image-2", "ann", "why")
     assert (cluster.applied, channels.get(SERVICE)) == ([], before)
     assert said[-1] == "nothing was changed"
+
+
+def test_what_is_applied_is_of_the_cluster_after_the_wait(channels):
+    """What others gave users meanwhile is not taken back: a function keeps the image that it has by then."""
+    rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
+    cluster, now = Cluster(score_svd=[("True", "")], ingest=[("True", "")]), {**INGEST, "spec": "before"}
+
+    def trial_ends():
+        now["spec"] = "after"
+        rollout.update(channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "because", 10**9))
+
+    release = under_way(cluster, channels, [], trial_ends, seconds=100)
+    assert release.deliver(lambda: ([dict(now)], [SERVICE]), "image-2", "ann", "why") == ["rolled back m1: because"]
+    assert [each["spec"] for each in cluster.applied] == ["after"]
 
 
 def test_a_long_wait_is_told_again_every_ten_minutes(channels):
@@ -163,7 +177,7 @@ def test_code_that_nobody_has_to_try_is_not_kept_waiting(channels):
     rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
     for image in (None, "image-1"):
         cluster = Cluster(score_svd=[("True", "")], ingest=[("True", "")])
-        assert under_way(cluster, channels, []).deliver([INGEST], [SERVICE], image, "ann", "why") == []
+        assert under_way(cluster, channels, []).deliver(lambda: ([INGEST], [SERVICE]), image, "ann", "why") == []
         assert cluster.applied == [INGEST]
 
 
@@ -176,7 +190,7 @@ def test_a_held_canary_is_no_trial_that_ends(channels):
     cluster = Cluster(score_svd=[("True", "")])
     release = under_way(cluster, channels, [])
     with pytest.raises(BadInput, match="marquee rollout promote"):
-        release.deliver([INGEST], [SERVICE], "image-2", "ann", "why")
+        release.deliver(lambda: ([INGEST], [SERVICE]), "image-2", "ann", "why")
     assert cluster.applied == []
     next_ = Release(model_version="m3", revision="r3", lake_version=3)
     rollout.update(channels, SERVICE, lambda state: state.model_copy(update={"waiting": next_}))
