@@ -20,13 +20,22 @@ REPORT: Final = Path("build/licences.csv")
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
+class Accepted(BaseModel):
+    """The licence that a library is under, as its metadata has it, and why it may be."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    licence: str
+    why: str
+
+
 class Agreed(BaseModel):
     """[tool.marquee.audit] of pyproject.toml: licences, libraries under others, and advisories, each with a reason."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     licences: frozenset[str] = Field(strict=False)
-    under_others: dict[str, str]
+    under_others: dict[str, Accepted]
     accepted_advisories: dict[str, str]
 
 
@@ -55,9 +64,10 @@ def audit(
     agreement = agreed()
     found = sorted({*licences.installed(), *licences.installed(tools.installed() / "python")})
     _write(REPORT, found)
-    refused = licences.refused(found, agreement.licences, agreement.under_others)
+    accepted = {library: each.licence for library, each in agreement.under_others.items()}
+    refused = licences.refused(found, agreement.licences, accepted)
     answer, silent = _ask(agreement.accepted_advisories, url)
-    for line in (*sorted(map(str, answer.holes)), *(f"{' '.join(each)} is not allowed" for each in refused)):
+    for line in (*sorted(map(str, answer.holes)), *map(licences.refusal, refused)):
         typer.echo(line, err=True)
     n_known = answer.n_libraries - len(answer.unknown)
     typer.echo(f"{len(found)} licences in {REPORT}, {len(refused)} not allowed")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import tempfile
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -10,8 +9,8 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
+from infra import command
 from infra.ci import age, registry
 from infra.ci.clone import STORE, Clone
 from infra.ci.online import newest_report
@@ -21,14 +20,11 @@ from infra.images.targets import PUSHED
 from infra.local.machine import ROOT, Machine
 from infra.local.stack import Stack, running
 from shared import bootstrap
-from shared.errors import MarqueeError
 
 _LAST_LINES: Final = 30
 _PORT_OFFSET: Final = 42_000
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out = Console(soft_wrap=True)
-errors = Console(stderr=True, soft_wrap=True)
 
 
 @app.command("run")
@@ -59,7 +55,7 @@ def stages(
             store = {name: own[name] for name in STORE if name != "BUCKET"}  # empty: the ratings are the sample's
 
         def make(stage: Stage, target: str) -> int:
-            out.print(f"make {target}", highlight=False)
+            typer.echo(f"make {target}")
             return clone.make(target, store if stage.has_store else {})
 
         done: list[Done] = []
@@ -70,8 +66,8 @@ def stages(
         pushed = clone.folder / ".marquee/images" / PUSHED
         if pushed.exists():
             for reference in json.loads(pushed.read_text()).values():
-                out.print(f"pulled {reference}, {registry.pull(reference) / 1e6:.0f} MB", highlight=False)
-    out.print(minutes(done, left_out), highlight=False)
+                typer.echo(f"pulled {reference}, {registry.pull(reference) / 1e6:.0f} MB")
+    typer.echo(minutes(done, left_out))
     raise typer.Exit(1 if any(each.status for each in done) else 0)
 
 
@@ -97,24 +93,20 @@ def online(file: Annotated[Path, typer.Argument(help="Where to write it.")]) -> 
     deps = bootstrap.build("online-report", Machine.from_env().environment | dict(os.environ), writes=False)
     report = newest_report(deps.objects)
     if report is None:
-        errors.print("no user has been evaluated yet")
+        typer.echo("no user has been evaluated yet", err=True)
         return
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(report)
-    out.print(f"{file}: {len(report)} bytes")
+    typer.echo(f"{file}: {len(report)} bytes")
 
 
 def _tell(log: Path) -> None:
-    errors.print("\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:]), markup=False, highlight=False)
+    typer.echo("\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:]), err=True)
 
 
 def main() -> None:
     """Run the command line; a failure is one clear message and status 2."""
-    try:
-        app(prog_name="python -m infra.ci")
-    except MarqueeError as error:
-        errors.print(f"error: {error}", markup=False, highlight=False)
-        sys.exit(2)
+    command.run(app)
 
 
 if __name__ == "__main__":

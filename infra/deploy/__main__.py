@@ -1,27 +1,27 @@
 """From image digests to a finished, watched rollout: the exit code is 0 only if users are on the new images."""
 
 import getpass
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 
+from infra.command import run
 from infra.deploy.kubectl import Kubectl
-from infra.deploy.manifests import knative_services, read_images, setting, with_images, without
+from infra.deploy.manifests import Object, knative_services, read_images, setting, with_images
 from infra.deploy.release import SCORES, Rollout
 from infra.deploy.signatures import refuse_unsigned
 from infra.local.machine import ROOT
 from shared import bootstrap
-from shared.errors import MarqueeError
 
 OVERLAYS: Final = ROOT / "knative/overlays"
 _SCORE: Final = "score"
 _MORE_HOURS: Final = 1
 """What functions may need to be ready, and a canary to deploy, beside its trial."""
 
-errors = Console(stderr=True)
+_TRIALS: Final = 2
+"""Another's that is under way, and its own."""
 
 
 def deploy(
@@ -38,41 +38,38 @@ def deploy(
     minutes: Annotated[
         float | None,
         typer.Option(
-            "--minutes", min=0, help="How long it may take in all: CANARY_MAX_HOURS and an hour if not given."
+            "--minutes", min=0, help="How long it may take in all: twice CANARY_MAX_HOURS and an hour if not given."
         ),
     ] = None,
 ) -> None:
     """Apply an overlay with these images, and watch until every function is ready and users decided about `score`.
 
     Functions that have no image here keep the one that they run. New code of the models' services is a canary like a
-    new model: it is promoted or rolled back by what users do, or held if they do too little. Exit code 0: all is live.
-    1: something failed, was rolled back, or is held; what was live before still is, for most users if it is held. 2: it
-    could not be done, or took too long.
+    new model: it is promoted or rolled back by what users do, or held if they do too little. While anything else is on
+    trial in these services it is waited for, with nothing applied. Exit code 0: all is live. 1: something failed, was
+    rolled back, or is held; what was live before still is, for most users if it is held. 2: it could not be done, or
+    took too long, be it before its turn.
 
     Example: python -m infra.deploy build/images.json --overlay rancher --why "build 117"
     """
     deps = bootstrap.build("deploy", writes=False)
     cluster = Kubectl(namespace)
-    say = _line
     wanted = read_images(_text(images))
     if cosign_key:
         refuse_unsigned(wanted.values(), cosign_key)
     rendered = cluster.render(OVERLAYS / overlay)
-    live = {name: found for name in knative_services(rendered) if (found := cluster.service(name))}
-    documents = with_images(rendered, wanted, live)
-    there = [name for name in SCORES if name in live]
-    hours = setting(rendered, "CANARY_MAX_HOURS", deps.settings.canary_max_hours) + _MORE_HOURS
+
+    def manifests() -> tuple[list[Object], list[str]]:
+        live = {name: found for name in knative_services(rendered) if (found := cluster.service(name))}
+        return with_images(rendered, wanted, live), [name for name in SCORES if name in live]
+
+    hours = _TRIALS * setting(rendered, "CANARY_MAX_HOURS", deps.settings.canary_max_hours) + _MORE_HOURS
     seconds = 3600 * hours if minutes is None else 60 * minutes
-    rollout = Rollout(cluster, deps.channels, deps.now_us, say, seconds)
-    cluster.apply(without(documents, there))
-    say(f"applied {overlay}; {', '.join(there) or 'no service of models'} left to rollout")
-    wrong = rollout.wait_ready([name for name in knative_services(documents) if name not in SCORES])
-    if _SCORE in wanted:
-        wrong += rollout.release(there, wanted[_SCORE], who or getpass.getuser(), why)
-    if wrong:
-        errors.print("[bold red]not all is live:[/]", *wrong, sep="\n  ", highlight=False)
+    rollout = Rollout(cluster, deps.channels, deps.now_us, _say, seconds)
+    if wrong := rollout.deliver(manifests, wanted.get(_SCORE), who or getpass.getuser(), why):
+        _say("\n  ".join(["not all is live:", *wrong]))
         raise typer.Exit(1)
-    say("all is live")
+    _say("all is live")
 
 
 def _text(path: Path) -> str:
@@ -82,17 +79,13 @@ def _text(path: Path) -> str:
         raise typer.BadParameter(str(error)) from None
 
 
-def _line(text: str) -> None:
-    errors.print(text, highlight=False, markup=False)
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def main() -> None:
     """Run the command; a failure is one clear message and status 2."""
-    try:
-        typer.run(deploy)
-    except MarqueeError as error:
-        errors.print(f"error: {error}", highlight=False, markup=False, style="red")
-        sys.exit(2)
+    run(partial(typer.run, deploy))
 
 
 if __name__ == "__main__":

@@ -11,22 +11,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
-
 from infra.provenance import project
-from infra.provenance.registry import Known, Registry, cloned, manifest_path
+from infra.provenance.registry import Known, Registry, again_if_refused, cloned, manifest_path
 from infra.provenance.versions import parameters
 from shared import failpoints, keys, rollout
 from shared.artifacts import MANIFEST, ArtifactStore, Manifest
 from shared.channels import Channels
-from shared.errors import Conflict, Corrupt, NotFound
+from shared.errors import Corrupt, NotFound
 from shared.events import ALGORITHMS, Algorithm
 from shared.model import FACTORS
 from shared.ports import ObjectStore
 from shared.rollout import Change, State
 
 BRANCH: Final = "provenance"
-_TRIES: Final = 5
 _NAME: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 
 
@@ -45,7 +42,7 @@ class Move(NamedTuple):
     change: Change | None
 
 
-@retry(retry=retry_if_exception_type(Conflict), stop=stop_after_attempt(_TRIES), wait=wait_random(0, 1), reraise=True)
+@again_if_refused
 def run(objects: ObjectStore, repository: str, place: project.Place, branch: str = BRANCH) -> Report:
     """Register every model of the bucket that is not yet, and who is live.
 

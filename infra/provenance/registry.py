@@ -16,18 +16,25 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pydantic import ValidationError
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random
 
 from infra.provenance import tools
 from infra.provenance.git import git, identity, push, text
 from infra.provenance.versions import FIRST, Version, changed
 from shared.artifacts import MANIFEST, Manifest
-from shared.errors import Corrupt, NotReady
+from shared.errors import Conflict, Corrupt, NotReady
 from shared.events import Algorithm
 
 STAGE: Final = "prod"
 _CHANGE: Final = re.compile(r"change (\d+)\b")
 _CLOCKS_DIFFER: Final = 60
+_TRIES: Final = 5
 _TAGS: Final = "--format=%(refname:strip=2)%09%(objectname)%09%(*objectname)%09%(contents:subject)"
+
+again_if_refused: Final = retry(
+    retry=retry_if_exception_type(Conflict), stop=stop_after_attempt(_TRIES), wait=wait_random(0, 1), reraise=True
+)
+"""Decorates what clones, tags and publishes: of two that race one is refused, clones again, and adds the rest."""
 
 
 def manifest_path(algorithm: str) -> str:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from infra.provenance import tools
 from infra.provenance.git import text
-from infra.provenance.registry import beside, manifest_path, uncommitted
+from infra.provenance.registry import again_if_refused, beside, manifest_path, uncommitted
 from shared.artifacts import Manifest
 from shared.errors import BadInput, Corrupt
 from shared.events import ALGORITHMS
@@ -38,10 +38,11 @@ def committed(root: Path, made: Collection[str]) -> str:
     return text("rev-parse", "HEAD", cwd=root)
 
 
+@again_if_refused
 def register(root: Path, repository: str, environment: Mapping[str, str] = os.environ) -> Sequence[str]:
     """Store what DVC holds at its remote, then register the models that are not yet; return their tags.
 
-    Raises: BadInput if the code that made them is not committed; NotReady; Conflict if others register meanwhile.
+    Raises: BadInput if the code that made them is not committed; NotReady; Conflict if it was refused again and again.
     """
     found = records(root)
     committed(root, found)

@@ -24,8 +24,10 @@ job('marquee-drill') {
             allowEmpty(true)
         }
         slackNotifier {
+            notifySuccess(true)
             notifyFailure(true)
-            notifyBackToNormal(true)
+            notifyRepeatedFailure(true)
+            notifyAborted(true)
         }
     }
 }

@@ -16,6 +16,7 @@ job('marquee-models') {
     triggers { cron('H 4 */3 * *') }
     wrappers {
         timestamps()
+        timeout { absolute(360) }
         credentialsBinding {
             string('AWS_ACCESS_KEY_ID', 'marquee-s3-key')
             string('AWS_SECRET_ACCESS_KEY', 'marquee-s3-secret')
@@ -39,8 +40,10 @@ job('marquee-models') {
     }
     publishers {
         slackNotifier {
+            notifySuccess(true)
             notifyFailure(true)
-            notifyBackToNormal(true)
+            notifyRepeatedFailure(true)
+            notifyAborted(true)
         }
     }
 }

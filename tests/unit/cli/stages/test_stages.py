@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from cli.stages import __main__ as command
 from cli.stages import data, models
 from cli.stages.data import Source
 from cli.stages.gate import gate
@@ -11,7 +13,7 @@ from functions.build_matrix import main as build_matrix
 from functions.train.engine import Parameters
 from infra.local.machine import ROOT
 from shared import bootstrap, forgotten
-from shared.errors import BadInput
+from shared.errors import BadInput, NotReady
 from shared.events import ALGORITHMS, LakeFolded
 from tests import fakes
 from tests.lake import put_ratings
@@ -132,6 +134,29 @@ def test_the_gate_compares_on_the_same_ratings(csv, params, tmp_path):
     assert not refused.accepted
     assert "worse than" in refused.reason
     assert gate(poor, matrix, standing, 5.0).accepted
+
+
+def test_a_build_ends_with_a_model_that_is_worse(csv, params, tmp_path, monkeypatch):
+    """Exit code 1, with the reason for each; and none is let through because the live one cannot be had."""
+    made(csv, tmp_path / "good", params)
+    quick = Parameters(n_factors=4, n_epochs=60, lr=0.02, reg=0.02)
+    params.write_text(yaml.safe_dump({algorithm: quick.as_dict() for algorithm in ALGORITHMS}))
+    made(csv, tmp_path / "poor", params)
+    monkeypatch.setattr(command, "MODELS", tmp_path / "poor")
+    monkeypatch.setattr(command, "MATRIX", tmp_path / "good/matrix")
+    monkeypatch.setattr(command, "live", lambda algorithm, *_: models.load_model(tmp_path / "good" / algorithm))
+    done = CliRunner().invoke(command.app, ["gate", "--repository", "r"])
+    assert done.exit_code == 1
+    assert all(f"{algorithm}: refused: " in done.output for algorithm in ALGORITHMS)
+
+    def away(*_):
+        raise NotReady("the store is down")
+
+    monkeypatch.setattr(command, "live", away)
+    monkeypatch.setattr("sys.argv", ["python -m cli.stages", "gate", "--repository", "r"])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert ended.value.code == 2
 
 
 def test_a_damaged_model_is_named(csv, params, tmp_path):

@@ -6,17 +6,22 @@ from functions.rollout import core
 from infra.deploy.release import Rollout
 from shared import rollout
 from shared.errors import BadInput, NotReady
+from shared.rollout import Release
 from tests import fakes
 from tests.unit.functions.rollout.test_core import stable
 
 SERVICE, OTHER = "score-svd", "score-svdpp"
+INGEST = {"kind": "Service", "apiVersion": "serving.knative.dev/v1", "metadata": {"name": "ingest"}}
 
 
 class Cluster:
     """Services whose readiness a test writes, one look after another."""
 
     def __init__(self, **looks):
-        self.looks = looks
+        self.looks, self.applied = looks, []
+
+    def apply(self, documents):
+        self.applied += documents
 
     def service(self, name):
         name = name.replace("-", "_")
@@ -42,10 +47,15 @@ def channels():
     return deps.channels
 
 
-def under_way(cluster, channels, said, on_pause=lambda: None):
-    """Return a rollout of ten seconds, whose pauses are steps of its clock."""
-    clock = iter(range(1000))
-    return Rollout(cluster, channels, lambda: 10**9, said.append, 10, lambda _: on_pause(), lambda: next(clock))
+def under_way(cluster, channels, said, on_pause=lambda: None, seconds=10):
+    """Return a rollout of some seconds, that pass in its pauses alone."""
+    clock = [0.0]
+
+    def pause(seconds):
+        clock[0] += seconds
+        on_pause()
+
+    return Rollout(cluster, channels, lambda: 10**9, said.append, seconds, pause, lambda: clock[0])
 
 
 def test_all_is_waited_for_and_what_failed_is_told(channels):
@@ -105,11 +115,112 @@ def test_nothing_is_tried_that_runs_or_has_nothing_to_be_compared_with(channels)
     assert "no model is live" in said[1]
 
 
-def test_a_canary_on_trial_is_not_pushed_aside(channels):
-    """Whoever deploys hears of it."""
+def test_a_canary_on_trial_is_waited_for(channels):
+    """It is not pushed aside; what is waited for is said, and once more when its state changes; then it is our turn."""
+    said: list[str] = []
     rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
-    with pytest.raises(BadInput, match="m2"):
-        under_way(Cluster(score_svd=[("True", "")]), channels, []).order(SERVICE, "image-2", "ann", "why")
+
+    def goes_on():
+        def next_(state):
+            if state.canary.phase == "deploying":
+                return core.observe(state, True, "", 10**9, core.Rules((5,), 1, 10**12, 1, 10**12))
+            return core.order(state, "rollback" if state.canary.release.image else "promote", "ann", "because", 10**9)
+
+        rollout.update(channels, SERVICE, next_)
+
+    release = under_way(Cluster(score_svd=[("True", "")]), channels, said, goes_on, seconds=100)
+    assert release.release([SERVICE], "image-2", "ann", "build 7") == ["rolled back m2: because"]
+    assert said[:3] == [
+        "waiting for the trial of m2 of score-svd (deploying, 0 %) to end",
+        "waiting for the trial of m2 of score-svd (canary, 5 %) to end",
+        "score-svd: deploying m2, 0 %: build 7",
+    ]
+
+
+def test_nothing_is_changed_if_the_time_is_over_before_its_turn(channels):
+    """No manifest is applied, no state is written, and it is said what was in the way."""
+    said: list[str] = []
+    cluster = Cluster(score_svd=[("True", "")])
+    rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
+    before = channels.get(SERVICE)
+    with pytest.raises(NotReady, match="after 10 s still waiting for the trial of m2 of score-svd"):
+        under_way(cluster, channels, said).deliver(lambda: ([INGEST], [SERVICE]), "image-2", "ann", "why")
+    assert (cluster.applied, channels.get(SERVICE)) == ([], before)
+    assert said[-1] == "nothing was changed"
+
+
+def test_what_is_applied_is_of_the_cluster_after_the_wait(channels):
+    """What others gave users meanwhile is not taken back: a function keeps the image that it has by then."""
+    rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
+    cluster, now = Cluster(score_svd=[("True", "")], ingest=[("True", "")]), {**INGEST, "spec": "before"}
+
+    def trial_ends():
+        now["spec"] = "after"
+        rollout.update(channels, SERVICE, lambda state: core.order(state, "rollback", "ann", "because", 10**9))
+
+    release = under_way(cluster, channels, [], trial_ends, seconds=100)
+    assert release.deliver(lambda: ([dict(now)], [SERVICE]), "image-2", "ann", "why") == ["rolled back m1: because"]
+    assert [each["spec"] for each in cluster.applied] == ["after"]
+
+
+def test_a_long_wait_is_told_again_every_ten_minutes(channels):
+    """Whoever reads the log of a build sees that it lives."""
+    said: list[str] = []
+    rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
+    with pytest.raises(NotReady):
+        under_way(Cluster(score_svd=[("True", "")]), channels, said, seconds=1900).wait_turn([SERVICE], "image-2")
+    assert said == ["waiting for the trial of m2 of score-svd (deploying, 0 %) to end"] * 4
+
+
+def test_code_that_nobody_has_to_try_is_not_kept_waiting(channels):
+    """The models' services run it already, or it is of others: manifests are applied though a canary is on trial."""
+    rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
+    for image in (None, "image-1"):
+        cluster = Cluster(score_svd=[("True", "")], ingest=[("True", "")])
+        assert under_way(cluster, channels, []).deliver(lambda: ([INGEST], [SERVICE]), image, "ann", "why") == []
+        assert cluster.applied == [INGEST]
+
+
+def test_a_held_canary_is_no_trial_that_ends(channels):
+    """A person has to end it, and hears so at once; if a model waits, that takes its place by itself."""
+    rollout.update(channels, SERVICE, lambda state: core.accept(state, "m2", 2, 10**9))
+    rules = core.Rules((5,), 1, 10**12, 1, 0)
+    for _ in ("gets users", "is held"):
+        rollout.update(channels, SERVICE, lambda state: core.observe(state, True, "", 2 * 10**9, rules))
+    cluster = Cluster(score_svd=[("True", "")])
+    release = under_way(cluster, channels, [])
+    with pytest.raises(BadInput, match="marquee rollout promote"):
+        release.deliver(lambda: ([INGEST], [SERVICE]), "image-2", "ann", "why")
+    assert cluster.applied == []
+    next_ = Release(model_version="m3", revision="r3", lake_version=3)
+    rollout.update(channels, SERVICE, lambda state: state.model_copy(update={"waiting": next_}))
+    with pytest.raises(NotReady, match="m2"):
+        release.wait_turn([SERVICE], "image-2")
+
+
+def test_of_two_pipelines_the_second_waits_for_the_first(channels, monkeypatch):
+    """Also if both saw the service free: who is later than that waits again, and finds nothing to do."""
+    said: list[str] = []
+    update = rollout.update
+
+    def first_is_promoted():
+        ready = core.Rules((5,), 1, 10**12, 1, 10**12)
+        update(channels, SERVICE, lambda state: core.observe(state, True, "", 10**9, ready))
+        update(channels, SERVICE, lambda state: core.order(state, "promote", "ann", "because", 10**9))
+
+    def overtaken(store, service, change):
+        update(store, service, lambda state: core.release(state, "image-2", "bob", "build 6", 10**9))
+        return update(store, service, change)
+
+    monkeypatch.setattr(rollout, "update", overtaken)
+    second = under_way(Cluster(score_svd=[("True", "")]), channels, said, first_is_promoted, seconds=100)
+    assert second.release([SERVICE], "image-2", "ann", "build 7") == []
+    assert said == [
+        "waiting for the trial of m1 of score-svd (deploying, 0 %) to end",
+        "score-svd: runs image-2 already",
+    ]
+    orders = [change.why for change in rollout.read(SERVICE, channels.get(SERVICE)).log if "build" in change.why]
+    assert orders == ["build 6"]
 
 
 def test_a_trial_without_end_is_left_to_itself(channels):
@@ -152,11 +263,11 @@ def both(cluster, channels, said, on_pause=lambda: None):
 
 
 def test_nothing_is_ordered_unless_all_can_be(channels):
-    """A canary on trial of the second service is found before the first has one."""
+    """A canary on trial of the second service is waited for before the first has one."""
     release = both(Cluster(score_svd=[("True", "")], score_svdpp=[("True", "")]), channels, [])
     rollout.update(channels, OTHER, lambda state: core.accept(state, "m2", 2, 10**9))
     before = channels.get(SERVICE)
-    with pytest.raises(BadInput, match="m2"):
+    with pytest.raises(NotReady, match="m2"):
         release.release([SERVICE, OTHER], "image-2", "ann", "why")
     assert channels.get(SERVICE) == before
 

@@ -38,6 +38,7 @@ def test_every_plugin_is_pinned() -> None:
     assert all(re.fullmatch(r"[\w.]*\d[\w.]*", version) for version in plugins().values())
     words = {
         "recordCoverage": "coverage",
+        "discoverGitReferenceBuild": "git-forensics",
         "junit": "junit",
         "slackSend": "slack",
         "credentials(": "credentials-binding",

@@ -106,6 +106,24 @@ class DeliveryTest extends Pipeline {
         assertTrue(told.qualityGates.any { it.baseline == 'PROJECT' && it.threshold == 90.0 && it.criticality == 'FAILURE' })
     }
 
+    /** Which lines were modified is known beside the build that they are compared with, which is looked for before. */
+    @Test
+    void modifiedLinesHaveAReference() {
+        deliver()
+        assertTrue(calls('recordCoverage')[0].qualityGates.any { it.baseline == 'MODIFIED_LINES' })
+        List<String> steps = helper.callStack*.methodName
+        assertTrue(steps.indexOf('discoverGitReferenceBuild') in 0..<steps.indexOf('recordCoverage'))
+    }
+
+    /** What hangs ends, but for the release, which has an end of its own; what waits for a person, too. */
+    @Test
+    void nothingRunsForEver() {
+        params.APPROVE = true
+        deliver()
+        assertEquals([6, 2, 12], calls('timeout')*.time)
+        assertEquals(['HOURS'], calls('timeout')*.unit.unique())
+    }
+
     /** A rejected model is told of as such, and no image is built. */
     @Test
     void aRejectedModelIsNotReleased() {

@@ -27,12 +27,20 @@ class JobsTest {
         assertEquals([false], said('delivery', 'noTags'))
     }
 
-    /** Slack hears of a failure, and when it is over. */
+    /** Slack hears how it ended, each time: a success, a failure also if the last one was, and what took too long. */
     @Test
     void slackIsTold() {
         ['models', 'drill'].each { job ->
-            assertEquals([[true], [true]], ['notifyFailure', 'notifyBackToNormal'].collect { said(job, it) })
+            ['notifySuccess', 'notifyFailure', 'notifyRepeatedFailure', 'notifyAborted'].each { end ->
+                assertEquals([true], said(job, end))
+            }
         }
+    }
+
+    /** What hangs ends. */
+    @Test
+    void nothingRunsForEver() {
+        assertEquals([[360], [60]], ['models', 'drill'].collect { said(it, 'absolute') })
     }
 
     /** Secrets are bound to variables, and stand in no shell. */

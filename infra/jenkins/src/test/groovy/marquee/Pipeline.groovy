@@ -46,7 +46,7 @@ abstract class Pipeline extends BasePipelineTest {
         helper.registerAllowedMethod('sh', [Map]) { Map told -> shell(told.script); "$models\n".toString() }
         ['recordCoverage', 'stash', 'timeout'].each { helper.registerAllowedMethod(it, [Map], null) }
         ['cron', 'unstash'].each { helper.registerAllowedMethod(it, [String], null) }
-        ['skipStagesAfterUnstable', 'timestamps'].each { helper.registerAllowedMethod(it, [], null) }
+        ['discoverGitReferenceBuild', 'skipStagesAfterUnstable', 'timestamps'].each { helper.registerAllowedMethod(it, [], null) }
         helper.registerAllowedMethod('script', [Closure], null)
     }
 
