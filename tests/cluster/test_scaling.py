@@ -1,4 +1,4 @@
-"""Pods come and go with the requests: more for many, none for none, and nobody waits for ever."""
+"""Pods come and go, with requests, with new code and by accident, and nobody is without an answer."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from cloudevents.http import CloudEvent
 
 from cli.drill.stage import SERVICE, Stage
 from infra.cluster.site import Site
-from tests.cluster.users import LIST, USERS, crowded, n_ready, pods, sightings
+from tests.cluster.users import LIST, USERS, crowded, n_ready, pods, sightings, visited
 from tests.integration.conftest import wait
 
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]
@@ -80,6 +80,26 @@ def test_old_pods_go_one_by_one_once_new_ones_are_ready(site: Site, stage: Stage
     going = seen[seen.index((FEW, 0)) :]
     assert [number for number, _ in groupby(n_old for n_old, _ in going)] == [2, 1, 0]
     assert all(n_new == FEW for n_old, n_new in going if n_old < FEW)
+
+
+def test_nobody_notices_ten_deployments_and_ten_deaths(site: Site, stage: Stage) -> None:
+    """20 requests a second through the front, and not one fails."""
+    assert stage.all_live()
+    with visited(site, 20) as got:
+        for number in range(10):
+            metadata = {"annotations": {"marquee.test/number": str(number)}}
+            patch = json.dumps({"spec": {"template": {"metadata": metadata}}})
+            site.kubectl("patch", "ksvc", "recommend", "--type=merge", f"--patch={patch}")
+            time.sleep(1)
+            site.kubectl("wait", "ksvc/recommend", "--for=condition=Ready", "--timeout=120s")
+            stable = stage.state.stable
+            assert stable
+            latest = site.get("ksvc", "recommend")["status"]["latestReadyRevisionName"]
+            victim = pods(site, "revision", stable.revision if number % 2 else latest)[0]["metadata"]["name"]
+            site.kubectl("delete", "pod", victim, "--wait=false")
+            time.sleep(3)
+    assert got.keys() == {LIST}
+    assert got.total() > 600
 
 
 def test_a_function_sleeps_until_an_event_comes(site: Site, stage: Stage) -> None:
