@@ -64,6 +64,8 @@ ARCHIVES: Final = {"first": FIRST_RATINGS, "more": MORE_RATINGS, "beside-spam": 
 """How often the crowd rated before the drill, by the archive that each stretch of its past is kept in."""
 
 _SPEED: Final = 1200.0
+_MOST_WAITING: Final = 8
+"""A crowd shares its cores with all that it uses: were it larger, its lines would come sooner than they can be stored."""
 _LOOK_SECONDS: Final = 0.5
 
 
@@ -112,7 +114,7 @@ class Crowds:
                     self.crowd,
                     self.url,
                     log,
-                    Pace(self.rate, None, _SPEED),
+                    Pace(self.rate, None, _SPEED, _MOST_WAITING),
                     is_stopped=self._stop.is_set,
                     on_visit=count,
                 )

@@ -13,20 +13,22 @@ import aiohttp
 from cli.simulator.crowd import Crowd, Visit, Watched
 from cli.site import ARM, MODEL, Answer, Asked, answer_of, line, request_line
 
-MOST_VISITS: Final = 5_000
-"""So many visits may last at a time; further ones wait, and fewer than wanted come."""
+_MOST_BEHIND: Final = 1.0
+"""What was missed before, in seconds, is not made up for: a crowd that was held up does not come all at once."""
 
 
 @dataclass(frozen=True)
 class Pace:
     """How many visits begin a second and for how long, until stopped if `seconds` is None.
 
-    Visits take `speed` times less time than in life: at 600 a movie of two hours is watched in 12 seconds.
+    Visits take `speed` times less time than in life: at 600 a movie of two hours is watched in 12 seconds. At most
+    `most_waiting` users wait for an answer at a time; while a site is too slow for that, others come later.
     """
 
     rate: float = 20.0
     seconds: float | None = None
     speed: float = 600.0
+    most_waiting: int = 5_000
 
 
 @dataclass(frozen=True)
@@ -87,17 +89,18 @@ async def drive(
     """
     played = Played()
     began, cpu_began = time.monotonic(), time.process_time()
-    room = asyncio.Semaphore(MOST_VISITS)
-    connector = aiohttp.TCPConnector(limit=MOST_VISITS)
+    room = asyncio.Semaphore(pace.most_waiting)
+    connector = aiohttp.TCPConnector(limit=pace.most_waiting)
     try:
         async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as visits:
-            site = _Site(crowd, http, url, write, pace.speed, faults, played, on_visit)
-            number = 0
+            site = _Site(crowd, http, url, write, pace.speed, faults, played, on_visit, room)
+            number, due = 0, began
             while not is_stopped() and (pace.seconds is None or number < pace.rate * pace.seconds):
                 await room.acquire()
-                visits.create_task(site.visit(crowd.visit())).add_done_callback(lambda _: room.release())
+                visits.create_task(site.visit(crowd.visit()))
                 number += 1
-                await asyncio.sleep(max(0.0, began + number / pace.rate - time.monotonic()))
+                due = max(due + 1 / pace.rate, time.monotonic() - _MOST_BEHIND)
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
             played.seconds, played.cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
     except ExceptionGroup as group:
         raise group.exceptions[0] from None
@@ -116,12 +119,16 @@ class _Site:
     faults: Faults
     played: Played
     on_visit: Callable[[Played], None]
+    room: asyncio.Semaphore
 
     async def visit(self, visit: Visit) -> None:
         user = str(visit.user)
-        if visit.is_new:
-            self._log(line(self._now(), user, "GET /create_account"))
-        answer = await answer_of(self.http, self.url, user)
+        try:
+            if visit.is_new:
+                self._log(line(self._now(), user, "GET /create_account"))
+            answer = await answer_of(self.http, self.url, user)
+        finally:
+            self.room.release()
         self._log(request_line(self._now(), user, answer))
         watched = self.crowd.watch(visit, answer.movies)
         self.played.count(answer, watched)

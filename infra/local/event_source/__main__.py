@@ -6,7 +6,7 @@ import signal
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import aiohttp
 import structlog
@@ -24,6 +24,9 @@ from infra.local.machine import LARGEST_BYTES
 from shared.adapters.kafka_connection import connection
 from shared.errors import BadSettings
 from shared.settings import Settings
+
+_IDLE_SECONDS: Final = 1.0
+"""How long a connection is kept for the next event: a function's server closes it after 2 s, also as one is sent."""
 
 log = structlog.get_logger()
 
@@ -51,7 +54,8 @@ async def run(sources: config.Sources, settings: Settings, host: str, port: int,
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signal_number, stop.set)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS)
+        http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         letters = _Letters(http, settings, sources.sink_topics)
         stack.callback(letters.close)
         running = []
