@@ -65,7 +65,7 @@ ARCHIVES: Final = {"first": FIRST_RATINGS, "more": MORE_RATINGS, "beside-spam": 
 
 _SPEED: Final = 1200.0
 _MOST_WAITING: Final = 8
-"""A crowd shares its cores with all that it uses: were it larger, its lines would come sooner than they can be stored."""
+"""A crowd shares its cores with all that it uses: a larger one would write lines sooner than they can be stored."""
 _LOOK_SECONDS: Final = 0.5
 
 
