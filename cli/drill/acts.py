@@ -20,8 +20,8 @@ MOST_SHOWN: Final = LEAST_AUDIENCE * LEVELS["audience of one movie"]
 """The share of users that a guardrail lets see a movie which hardly anybody saw before."""
 
 _LIVE_SECONDS: Final = 150.0
-_DEPLOYED_SECONDS: Final = 60.0
-_JUDGED_SECONDS: Final = 120.0
+_DEPLOYED_SECONDS: Final = 120.0
+_JUDGED_SECONDS: Final = 240.0
 _SILENT_SECONDS: Final = 20.0
 _NEW_SEED: Final = 11
 

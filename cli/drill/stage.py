@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cli.demo import DATA
 from cli.drill import spam
+from cli.drill.brake import Brake
 from cli.ratings import read_titles
 from cli.replay import replay, writing
 from cli.simulator import past
@@ -64,8 +65,6 @@ ARCHIVES: Final = {"first": FIRST_RATINGS, "more": MORE_RATINGS, "beside-spam": 
 """How often the crowd rated before the drill, by the archive that each stretch of its past is kept in."""
 
 _SPEED: Final = 1200.0
-_MOST_WAITING: Final = 8
-"""A crowd shares its cores with all that it uses: a larger one would write lines sooner than they can be stored."""
 _LOOK_SECONDS: Final = 0.5
 
 
@@ -114,8 +113,9 @@ class Crowds:
                     self.crowd,
                     self.url,
                     log,
-                    Pace(self.rate, None, _SPEED, _MOST_WAITING),
+                    Pace(self.rate, None, _SPEED),
                     is_stopped=self._stop.is_set,
+                    slowed=Brake(),
                     on_visit=count,
                 )
             )

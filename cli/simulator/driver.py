@@ -13,22 +13,23 @@ import aiohttp
 from cli.simulator.crowd import Crowd, Visit, Watched
 from cli.site import ARM, MODEL, Answer, Asked, answer_of, line, request_line
 
+_MOST_WAITING: Final = 5_000
+"""So many wait for an answer at a time; others come later."""
+
 _MOST_BEHIND: Final = 1.0
-"""What was missed before, in seconds, is not made up for: a crowd that was held up does not come all at once."""
+"""Who should have come more seconds ago does not come: a crowd that was held up is not there all at once."""
 
 
 @dataclass(frozen=True)
 class Pace:
     """How many visits begin a second and for how long, until stopped if `seconds` is None.
 
-    Visits take `speed` times less time than in life: at 600 a movie of two hours is watched in 12 seconds. At most
-    `most_waiting` users wait for an answer at a time; while a site is too slow for that, others come later.
+    Visits take `speed` times less time than in life: at 600 a movie of two hours is watched in 12 seconds.
     """
 
     rate: float = 20.0
     seconds: float | None = None
     speed: float = 600.0
-    most_waiting: int = 5_000
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,18 @@ async def drive(
     pace: Pace,
     faults: Faults = Faults(),
     is_stopped: Callable[[], bool] = lambda: False,
+    slowed: Callable[[], float] = lambda: 1.0,
     on_visit: Callable[[Played], None] = lambda _: None,
 ) -> Played:
     """Let users visit until the time is over or somebody stops it, and let visits that began come to their end.
 
-    Args: url: of `recommend`; write: takes a line of the log. Raises: whatever `write` raises.
+    Args: url: of `recommend`; write: takes a line of the log; slowed: returns how many times fewer visits come now.
+    Raises: whatever `write` raises.
     """
     played = Played()
     began, cpu_began = time.monotonic(), time.process_time()
-    room = asyncio.Semaphore(pace.most_waiting)
-    connector = aiohttp.TCPConnector(limit=pace.most_waiting)
+    room = asyncio.Semaphore(_MOST_WAITING)
+    connector = aiohttp.TCPConnector(limit=_MOST_WAITING)
     try:
         async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as visits:
             site = _Site(crowd, http, url, write, pace.speed, faults, played, on_visit, room)
@@ -99,7 +102,7 @@ async def drive(
                 await room.acquire()
                 visits.create_task(site.visit(crowd.visit()))
                 number += 1
-                due = max(due + 1 / pace.rate, time.monotonic() - _MOST_BEHIND)
+                due = max(due + slowed() / pace.rate, time.monotonic() - _MOST_BEHIND)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
             played.seconds, played.cpu_seconds = time.monotonic() - began, time.process_time() - cpu_began
     except ExceptionGroup as group:

@@ -1,4 +1,3 @@
-import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -21,16 +20,11 @@ NO_FAULTS = Faults()
 ARMS = {0: "svd:stable", 1: "svd:canary"}
 
 
-async def nothing():
-    """Answer at once."""
-
-
 @asynccontextmanager
-async def recommending(status=200, listed=tuple(POPULAR), before=nothing):
-    """A `recommend` that tells every second user's list another arm's, after whatever it does before."""
+async def recommending(status=200, listed=tuple(POPULAR)):
+    """A `recommend` that tells every second user's list another arm's."""
 
     async def answer(request):
-        await before()
         user = int(request.match_info["user"])
         headers = {"X-Marquee-Arm": ARMS[user % 2], "X-Marquee-Model": "svd@v1", "X-Marquee-Rung": "personal"}
         return web.Response(status=status, text=",".join(listed) + "\n", headers=headers)
@@ -141,19 +135,13 @@ async def test_what_is_repeated_is_the_same_byte_by_byte():
         assert times == (2 if b"GET /data/" in line or b"GET /rate/" in line else 1)
 
 
-async def test_a_site_that_is_slow_has_only_so_many_waiting():
-    """Others come later, and all come in the end."""
-    waiting: list[int] = [0]
-
-    async def slowly():
-        waiting.append(waiting[-1] + 1)
-        await asyncio.sleep(0.01)
-        waiting.append(waiting[-1] - 1)
-
-    async with recommending(before=slowly) as url:
-        played = await drive(Crowd(PEOPLE), url, lambda _: None, Pace(1_000, 0.1, 100_000, most_waiting=3))
-    assert max(waiting) == 3
-    assert played.lists == 100
+async def test_a_crowd_that_is_slowed_down_comes_later():
+    """All of it comes in the end."""
+    async with recommending() as url:
+        pace = Pace(1_000, 0.1, 100_000)
+        slowed = await drive(Crowd(PEOPLE), url, lambda _: None, pace, slowed=lambda: 5.0)
+    assert slowed.lists == 100
+    assert slowed.seconds > 0.4
 
 
 async def test_it_stops_when_it_is_told_to():
