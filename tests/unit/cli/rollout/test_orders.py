@@ -53,6 +53,19 @@ def test_orders_that_make_no_sense_are_refused(deps, monkeypatch):
         run("status")
 
 
+@pytest.mark.parametrize("order", [("pause", SERVICE), ("weight", "40")])
+def test_words_that_are_no_text_are_refused(deps, monkeypatch, order):
+    """What a shell passes on of bytes that are no UTF-8 cannot be stored, be it a reason, a name or this user's own."""
+    with pytest.raises(BadInput, match=r"--why is no text in UTF-8: 'caf\\udce9'"):
+        run(*order, "--why", "caf\udce9", "--who", "ann")
+    with pytest.raises(BadInput, match="--who is no text in UTF-8"):
+        run(*order, "--why", "x", "--who", "\udce9ve")
+    monkeypatch.setattr("getpass.getuser", lambda: "\udce9ve")
+    with pytest.raises(BadInput, match="--who is no text in UTF-8"):
+        run(*order, "--why", "x")
+    assert deps.objects.objects == {}
+
+
 def test_a_person_moves_the_weight_with_name_and_reason(deps, monkeypatch):
     """The name is the user's, unless another is given; the weight that stands already is not ordered again."""
     monkeypatch.setattr("getpass.getuser", lambda: "bob")
