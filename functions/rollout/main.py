@@ -17,7 +17,7 @@ from functions.rollout.smoke import smoke
 from shared import bootstrap, failpoints, keys, rollout, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.web import Web, web
-from shared.decision import Decision
+from shared.decision import stored
 from shared.errors import BadEvent, BadSettings, Corrupt, MarqueeError, NotFound
 from shared.events import ALGORITHMS, Algorithm, ModelEvaluated, OnlineEvaluated, RolloutChanged, Tick
 from shared.ports import NO_VERSION, Deployed, Made, Revisions, Traffic
@@ -218,13 +218,7 @@ def judged(event: OnlineEvaluated, function: Rollout) -> None:
     algorithm = _algorithm(event.service)
     deps, now = function.deps, function.deps.now_us()
     key = keys.decision(event.service, event.model_version, event.number)
-    decision = Decision.from_bytes(deps.objects.get(key).data, deps.judge)
-    if (decision.service, decision.model_version, decision.number) != (
-        event.service,
-        event.model_version,
-        event.number,
-    ):
-        raise Corrupt(f"{key} is decision {decision.number} about {decision.model_version} of {decision.service}")
+    decision = stored(deps.objects, event.service, event.model_version, event.number, deps.judge)
     try:
         deps.objects.get(keys.lake_commit(decision.number))
     except NotFound:
