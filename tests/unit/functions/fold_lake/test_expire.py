@@ -192,7 +192,7 @@ def test_files_go_once_no_live_model_needs_them(deps: Deps) -> None:
     put_back(folder(deps), hours=50)
     handle(Tick(), deps)
     assert (offsets(deps), offsets(deps, version=then)) == ([], [1, 2])
-    _, batches = deps.lake.since(then, ["offset"])
+    _, batches = deps.lake.since(then, ["watch"], ["offset"])
     assert [offset for batch in batches for offset in batch["offset"]] == [3]
 
     put_back(folder(deps), hours=50)
