@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from benchmarks.load import in_turn
 from benchmarks.machine import local
 from benchmarks.report import Result
-from functions.score.fresh import COLUMNS, Fresh
+from functions.score.fresh import COLUMNS, KINDS, Fresh
 from infra.local.machine import BUCKET
 from shared import keys
 from shared.adapters.commits import DeltaCommits
@@ -68,7 +68,7 @@ def rows(number: int, n_rows: int) -> Iterator[Row]:
 def seconds(commits: DeltaCommits, n_rows: int) -> float:
     """Take in what came since a tenth of the commits. Raises: NotReady if it was not all."""
     start, fresh = time.perf_counter(), Fresh()
-    n_taken = sum(fresh.take(found) for found in commits.since(N_COMMITS // 10, COLUMNS)[1])
+    n_taken = sum(fresh.take(found) for found in commits.since(N_COMMITS // 10, KINDS, COLUMNS)[1])
     taken = time.perf_counter() - start
     if not 0 <= N_COMMITS * n_rows - n_taken <= N_COMMITS * n_rows // 10:
         raise NotReady(f"{n_taken} rows came")

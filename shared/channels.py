@@ -13,7 +13,15 @@ from shared.artifacts import dumps
 from shared.errors import Conflict, Corrupt, NotFound
 from shared.ports import ObjectStore
 
+
+class OfLake(BaseModel):
+    """A state that was made from a version of the lake."""
+
+    lake_version: int
+
+
 State = TypeVar("State", bound=BaseModel)
+FromLake = TypeVar("FromLake", bound=OfLake)
 
 _TRIES: Final = 5
 
@@ -25,7 +33,9 @@ class Channels:
     """The state of each service, as a small JSON object.
 
     A state that cannot be found out anew is read and changed by `get` and `update`, which refuse a damaged one; one
-    that can, by `known`, `revise` and `replace`, to which damage is no state.
+    that can, by `known` and `revise`, to which damage is no state. One that is made from the lake is read by `reached`
+    and stored by `advance`, to which one of a version that is still to come is none either: until then it would keep
+    out every true one. `newest` says which version of the lake is the newest, once the state was read.
     """
 
     objects: ObjectStore
@@ -72,12 +82,24 @@ class Channels:
                 return wanted
         raise Conflict(f"{keys.channel(service)}: others kept writing")
 
-    def replace(self, service: str, state: State, unless: Callable[[State], bool]) -> None:
-        """Store a state in place of what stands there, damaged or not, unless that is better.
+    def reached(self, service: str, kind: type[FromLake], newest: Callable[[], int]) -> FromLake | None:
+        """Return what is `known` if it is of a version that there is, else None, which is told. Raises: NotReady."""
+        state = self.known(service, kind)
+        if state is None or state.lake_version <= (version := newest()):
+            return state
+        unreadable(service, f"lake version {state.lake_version} is still to come, the newest is {version}")
+        return None
+
+    def advance(self, service: str, state: OfLake, newest: Callable[[], int]) -> None:
+        """Store a state, unless one stands of a newer version that there is.
 
         Raises: Conflict after five races with other writers; NotReady.
         """
-        self.revise(service, type(state), lambda standing: None if standing and unless(standing) else state)
+        self.revise(
+            service,
+            type(state),
+            lambda other: None if other and state.lake_version < other.lake_version <= newest() else state,
+        )
 
     def _standing(self, service: str) -> tuple[bytes | None, str]:
         """Return what stands and its tag; None if nothing does."""

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared import keys
 from shared.artifacts import LakeVersion, signed_part
 from shared.errors import Corrupt
+from shared.ports import ObjectStore
 from shared.signing import Signer, Verifier
 
 Verdict = Literal["promote", "hold", "roll_back"]
@@ -63,6 +65,25 @@ class Decision(BaseModel):
     def says_as(self, other: "Decision") -> bool:
         """Say whether another that was made from the same says the same, but for what each may tell differently."""
         return _alike(self.model_dump(mode="json"), other.model_dump(mode="json"))
+
+
+def stored(
+    objects: ObjectStore, service: str, model_version: str, number: int, judge: Verifier | None = None
+) -> Decision:
+    """Return a decision, for who follows it or shows it as the reason.
+
+    Raises: Corrupt, with its name, if it is none, one about something else, or nobody whom `judge` trusts vouches for
+    it; NotFound, NotReady.
+    """
+    key = keys.decision(service, model_version, number)
+    data = objects.get(key).data
+    try:
+        found = Decision.from_bytes(data, judge)
+    except Corrupt as error:
+        raise Corrupt(f"{key}: {error}") from error
+    if (found.service, found.model_version, found.number) != (service, model_version, number):
+        raise Corrupt(f"{key} is decision {found.number} about {found.model_version} of {found.service}")
+    return found
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -5,6 +5,8 @@ from datetime import date
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from shared.rows import Kind
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -82,8 +84,8 @@ Rows = Mapping[str, Sequence[Any]]
 class Commits(Protocol):
     """What comes into the lake."""
 
-    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
-        """Return the newest version, and the rows of all kinds that were committed after `version` up to it.
+    def since(self, version: int, kinds: Collection[Kind], columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
+        """Return the newest version, and the rows of some kinds that were committed after `version` up to it.
 
         The rows may repeat, and come in any order. Raise NotReady.
         """

@@ -8,10 +8,9 @@ from typing import Annotated, Final
 import typer
 
 from shared import bootstrap, keys, rollout
-from shared.decision import Decision
+from shared.decision import Decision, stored
 from shared.errors import BadInput, Corrupt, NotFound
 from shared.events import ALGORITHMS
-from shared.ports import ObjectStore
 from shared.rollout import State
 from shared.settings import Settings
 
@@ -25,11 +24,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a machine t
 class Look:
     """Where a service stood at a moment, in microseconds since 1970, and what was decided last about its models.
 
+    `refused` is why the last decision is not shown: nobody who is trusted here vouches for it, or it is damaged.
     `settings` are those of this shell, which on a cluster may be others than the functions have.
     """
 
     state: State
     decision: Decision | None
+    refused: str
     settings: Settings
     now: int
 
@@ -37,7 +38,11 @@ class Look:
 def look(deps: bootstrap.Deps, service: str) -> Look:
     """Look at a service. Raises: Corrupt, NotReady."""
     state = rollout.read(service, deps.channels.get(service))
-    return Look(state, last_decision(state, deps.objects), deps.settings, deps.now_us())
+    try:
+        decision, refused = last_decision(state, deps), ""
+    except (Corrupt, NotFound) as error:
+        decision, refused = None, str(error)
+    return Look(state, decision, refused, deps.settings, deps.now_us())
 
 
 def look_at_all(deps: bootstrap.Deps) -> Mapping[str, Look]:
@@ -51,17 +56,16 @@ def check_service(service: str) -> None:
         raise BadInput(f"there is no service {service!r}; there are {', '.join(SERVICES)}")
 
 
-def last_decision(state: State, objects: ObjectStore) -> Decision | None:
-    """Return the newest decision about a service's canary, else about its stable model. Raises: Corrupt, NotReady."""
+def last_decision(state: State, deps: bootstrap.Deps) -> Decision | None:
+    """Return the newest decision about a service's canary, else about its stable model.
+
+    Raises: Corrupt if `rollout` would not follow it; NotFound, NotReady.
+    """
     release = state.canary.release if state.canary else state.stable
     if release is None:
         return None
     folder = str(PurePosixPath(keys.decision(state.service, release.model_version, 0)).parent)
-    numbers = [int(stem) for key in objects.keys(f"{folder}/") if (stem := PurePosixPath(key).stem).isdecimal()]
+    numbers = [int(stem) for key in deps.objects.keys(f"{folder}/") if (stem := PurePosixPath(key).stem).isdecimal()]
     if not numbers:
         return None
-    key = keys.decision(state.service, release.model_version, max(numbers))
-    try:
-        return Decision.from_bytes(objects.get(key).data)
-    except (Corrupt, NotFound) as error:
-        raise Corrupt(f"{key}: {error}") from error
+    return stored(deps.objects, state.service, release.model_version, max(numbers), deps.judge)

@@ -91,9 +91,9 @@ def weight(
 
     Example: marquee rollout weight 60 --why "SVD answers sooner"
     """
-    _check(why)
+    who = _giver(who, why)
     deps = bootstrap.build("rollout-weight", environment(), writes=False)
-    change = Change(at=deps.now_us(), svd_percent=svd_percent, who=who or _user(), why=why)
+    change = Change(at=deps.now_us(), svd_percent=svd_percent, who=who, why=why)
     if weights.order(deps.channels, change):
         out.print(f"score-svd {svd_percent} %, score-svdpp {100 - svd_percent} %; recommend follows within seconds.")
     else:
@@ -106,10 +106,9 @@ def _order(service: str, command: Command, who: str, why: str, model: str | None
 
 def _change(service: str, who: str, why: str, change: Callable[[State, str, int], State]) -> None:
     check_service(service)
-    _check(why)
+    who = _giver(who, why)
     deps = bootstrap.build("rollout-order", environment(), writes=False)
-    who, now = who or _user(), deps.now_us()
-    before = State(service=service)
+    now, before = deps.now_us(), State(service=service)
 
     def changed(state: State) -> State:
         nonlocal before
@@ -142,9 +141,17 @@ def _follows(before: State, after: State) -> list[str]:
     return []
 
 
-def _check(why: str) -> None:
+def _giver(who: str, why: str) -> str:
+    """Return who gives an order. Raises: BadInput if that, or why, could not be kept or would say nothing."""
     if not why.strip():
         raise BadInput("--why is empty: whoever reads it later wants to know")
+    who = who or _user()
+    for option, text in (("--who", who), ("--why", why)):
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # how Python keeps bytes of a command line that are no UTF-8
+            raise BadInput(f"{option} is no text in UTF-8: {text!r}") from None
+    return who
 
 
 def _user() -> str:

@@ -129,5 +129,6 @@ def _facts(found: Look) -> dict[str, Any]:
         "percent": canary.percent if canary else None,
         "next": ahead.lines(found),
         "decision": found.decision.model_dump(mode="json") if found.decision else None,
+        "refused": found.refused or None,
         **found.state.model_dump(mode="json"),
     }

@@ -101,7 +101,7 @@ def _canary(look: Look) -> str:
 def _told(look: Look) -> list[str]:
     decision = look.decision
     if decision is None:
-        return []
+        return [f"last decision, not followed: {look.refused}"] if look.refused else []
     verdict = decision.verdict.replace("_", " ")
     about = f"{verdict} {short(decision.model_version)}, {clock(decision.decided_at, look.now)}"
     return [f"last decision: {about}: {decision.reason}"]

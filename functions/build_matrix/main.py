@@ -5,13 +5,12 @@ from functions.build_matrix.leave_out import without
 from functions.build_matrix.standing import Standing
 from shared import bootstrap, forgotten, keys
 from shared.adapters.entrypoint import event_app, target
-from shared.channels import unreadable
 from shared.events import LakeFolded, MatrixBuilt, Tick
 
 
 def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
     """Read the ratings at one lake version, split them by time, store the matrix, say so."""
-    standing = known(deps)
+    standing = deps.channels.reached(keys.MATRIX_CHANNEL, Standing, deps.lake.version)
     now, counts, settings = deps.now(), deps.lake.counts(), deps.settings
     n_stored, n_watched = counts.get("rating", 0), counts.get("watch", 0)
     if not core.due(
@@ -54,22 +53,8 @@ def handle(_: LakeFolded | Tick, deps: bootstrap.Deps) -> None:
         statistics=statistics,
         built_at=deps.now(),
     )
-    deps.channels.replace(keys.MATRIX_CHANNEL, state, unless=lambda other: is_newer(other, lake_version, deps))
+    deps.channels.advance(keys.MATRIX_CHANNEL, state, deps.lake.version)
     deps.log.info("matrix_built", matrix=built.matrix_id, lake_version=lake_version, n_ratings=built.n_ratings)
-
-
-def known(deps: bootstrap.Deps) -> Standing | None:
-    """Return what is known of the last matrix; None if there is none, or it is of a lake that is still to come."""
-    standing = deps.channels.known(keys.MATRIX_CHANNEL, Standing)
-    if standing is None or standing.lake_version <= (newest := deps.lake.version()):
-        return standing
-    unreadable(keys.MATRIX_CHANNEL, f"lake version {standing.lake_version} is still to come, the newest is {newest}")
-    return None
-
-
-def is_newer(standing: Standing, lake_version: int, deps: bootstrap.Deps) -> bool:
-    """Say whether a matrix is of a version of the lake that came after another, and that there is."""
-    return lake_version < standing.lake_version <= deps.lake.version()
 
 
 app = event_app(lambda: bootstrap.build("build_matrix"), {LakeFolded: handle, Tick: handle})

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from shared.channels import OfLake
+
 Count = Annotated[int, Field(ge=0, le=10**12)]
 """Rows; a lake of more is none of this service, and a count that is too high would call no row new."""
 
@@ -23,13 +25,12 @@ class Statistics(BaseModel):
     histogram: dict[str, Count]
 
 
-class Standing(BaseModel):
+class Standing(OfLake):
     """The state of the channel: the last matrix, and how many rows the lake held at its version."""
 
     model_config = _exact
 
     matrix_id: str
-    lake_version: int
     n_stored: Count
     n_watched: Count
     statistics: Statistics

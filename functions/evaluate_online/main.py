@@ -11,7 +11,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, ConfigDict
 
 from functions.evaluate_online import arms, experiment
 from functions.evaluate_online.arms import OneArm
@@ -22,7 +22,7 @@ from functions.evaluate_online.verdict import Evidence, judge
 from shared import bootstrap, failpoints, keys, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.artifacts import dumps
-from shared.channels import unreadable
+from shared.channels import OfLake, unreadable
 from shared.decision import Decision
 from shared.errors import Conflict, Corrupt
 from shared.events import ALGORITHMS, Algorithm, OnlineEvaluated, Tick
@@ -32,12 +32,11 @@ AT_REST: Final = timedelta(minutes=1)
 """Without a canary users are looked at no more often."""
 
 
-class Done(BaseModel):
+class Done(OfLake):
     """The state of the channel: the newest version of the lake that was evaluated."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    lake_version: int
     evaluated_at: AwareDatetime
 
 
@@ -48,8 +47,8 @@ def handle(_: Tick, online: Online) -> None:
     Raises: the first failure, once all that can be done is done.
     """
     deps = online.deps
+    done = deps.channels.reached(keys.EVALUATION_CHANNEL, Done, deps.lake.version)
     version = deps.lake.version()
-    done = known(deps, version)
     if done and done.lake_version >= version:
         return
     states, failures = live(deps, version)
@@ -60,26 +59,7 @@ def handle(_: Tick, online: Online) -> None:
     if failures:
         raise failures[0]
     done = Done(lake_version=version, evaluated_at=deps.now())
-    deps.channels.replace(keys.EVALUATION_CHANNEL, done, unless=lambda other: is_done(other, version, deps))
-
-
-def known(deps: bootstrap.Deps, version: int) -> Done | None:
-    """Return what was evaluated last; None if nothing was, or what is said to be the lake has not come to yet."""
-    done = deps.channels.known(keys.EVALUATION_CHANNEL, Done)
-    if done is None or not is_to_come(done.lake_version, version, deps):
-        return done
-    unreadable(keys.EVALUATION_CHANNEL, f"lake version {done.lake_version} is still to come")
-    return None
-
-
-def is_done(done: Done, version: int, deps: bootstrap.Deps) -> bool:
-    """Say whether a version of the lake, or a newer one, was evaluated."""
-    return done.lake_version >= version and not is_to_come(done.lake_version, version, deps)
-
-
-def is_to_come(number: int, version: int, deps: bootstrap.Deps) -> bool:
-    """Say whether the lake has no such version: higher than one seen a moment ago, and than the newest."""
-    return number > version and number > deps.lake.version()
+    deps.channels.advance(keys.EVALUATION_CHANNEL, done, deps.lake.version)
 
 
 def rests(states: Mapping[Algorithm, State], since_last: timedelta) -> bool:
@@ -98,7 +78,7 @@ def live(deps: bootstrap.Deps, version: int) -> tuple[dict[Algorithm, State], li
             failures.append(error)
             continue
         newest = max(state.lake_version, state.canary.judged if state.canary else -1)
-        if is_to_come(newest, version, deps):  # no model and no decision would be taken until then
+        if newest > version and newest > deps.lake.version():  # no model and no decision would be taken until then
             why = f"the channel of {service} knows lake version {newest}, which is still to come"
             unreadable(service, why)
             failures.append(Corrupt(why))

@@ -4,19 +4,31 @@ Killed anywhere it is done again from the start at the next tick: each step find
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import takewhile
 from typing import Any, Final
 
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
 from functions.fold_lake import core
 from shared import bootstrap, failpoints, keys, telemetry
+from shared.channels import unreadable
 from shared.errors import Corrupt, NotFound
 from shared.events import ALGORITHMS
 from shared.ports import Vacuumed
+from shared.rollout import AHEAD_MOST
 
 _DAY_US: Final = 86_400 * 1_000_000
 _COUNTED: Final = {"n_stored": "rating", "n_watched": "watch"}
 """Where the channel of matrices says how many rows of a kind were stored."""
+
+
+class Expired(BaseModel):
+    """The state of the channel: when the old was let go last."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    expired_at: AwareDatetime
 
 
 def expire(deps: bootstrap.Deps) -> None:
@@ -25,15 +37,14 @@ def expire(deps: bootstrap.Deps) -> None:
     What was used is what stood in the lake at the version of the standing matrix and at that of the last evaluation;
     before there are both, nothing goes.
     """
-    last, settings = deps.channels.get(keys.EXPIRY_CHANNEL), deps.settings
+    if not due(deps):
+        return
     matrix = deps.channels.get(keys.MATRIX_CHANNEL).get("lake_version")
     evaluated = deps.channels.get(keys.EVALUATION_CHANNEL).get("lake_version")
-    if not due(last, deps.now(), settings.expire_every_hours):
-        return
     if not isinstance(matrix, int) or not isinstance(evaluated, int):
         return
     used = deps.lake.files(min(matrix, evaluated))
-    old = core.expired(deps.lake.files(), used, settings.retain_days, deps.now().date())
+    old = core.expired(deps.lake.files(), used, deps.settings.retain_days, deps.now().date())
     failpoints.reach("expire.before_drop")
     if old:
         deps.lake.drop(old)
@@ -46,7 +57,7 @@ def expire(deps: bootstrap.Deps) -> None:
     for partition, n_rows in old.items():
         telemetry.EXPIRED.labels(partition.kind).inc(n_rows)
     telemetry.VACUUMED.inc(vacuumed.n_bytes)
-    deps.channels.update(keys.EXPIRY_CHANNEL, lambda _: {"expired_at": deps.now().isoformat()})
+    deps.channels.revise(keys.EXPIRY_CHANNEL, Expired, lambda _: Expired(expired_at=deps.now()))
     deps.log.info(
         "lake_expired",
         n_partitions=len(old),
@@ -57,9 +68,15 @@ def expire(deps: bootstrap.Deps) -> None:
     )
 
 
-def due(last: Mapping[str, Any], now: datetime, every_hours: float) -> bool:
-    """Say whether it is time again."""
-    return "expired_at" not in last or now - datetime.fromisoformat(last["expired_at"]) >= timedelta(hours=every_hours)
+def due(deps: bootstrap.Deps) -> bool:
+    """Say whether it is time again: also if nobody can say when it was last, or that is said to be still to come."""
+    now, last = deps.now(), deps.channels.known(keys.EXPIRY_CHANNEL, Expired)
+    if last is None:
+        return True
+    if last.expired_at > now + timedelta(microseconds=AHEAD_MOST):
+        unreadable(keys.EXPIRY_CHANNEL, f"old rows went last at {last.expired_at}, which is still to come")
+        return True
+    return now - last.expired_at >= timedelta(hours=deps.settings.expire_every_hours)
 
 
 def count_anew(matrix: int, deps: bootstrap.Deps) -> None:

@@ -5,6 +5,7 @@ is a structured CloudEvent, must come out of quarantine byte for byte as it went
 """
 
 import asyncio
+import atexit
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Ingest:
     deps: bootstrap.Deps
     landed: LaterPublisher
     news: EventsLanded | None = None
-    told_at: float = float("-inf")
+    tells_at: float = float("-inf")
 
     def __post_init__(self) -> None:
         settings = self.deps.settings
@@ -41,6 +42,12 @@ class Ingest:
             settings.channel_poll_seconds,
             forgotten.read(self.deps.objects),
         )
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Tell of what landed, though its second may not be over, as far as Kafka takes it, and leave Kafka."""
+        self._tell()
+        self.landed.close()
 
     async def store(self, rows: Sequence[Row]) -> None:
         """Make rows durable as one object, count them, and say so at most once a second."""
@@ -53,12 +60,12 @@ class Ingest:
                 telemetry.QUARANTINED.labels(row.reason).inc()
         if self.news is None:
             loop = asyncio.get_running_loop()
-            loop.call_at(max(loop.time(), self.told_at + 1), self._tell)
+            self.tells_at = max(loop.time(), self.tells_at + 1)
+            loop.call_at(self.tells_at, self._tell)
         self.news = EventsLanded(key, len(rows))
 
     def _tell(self) -> None:
         """Publish the newest group: `fold_lake` folds all that landed before it too."""
-        self.told_at = asyncio.get_running_loop().time()
         if self.news is not None:
             self.landed.publish(self.news, key="landed")
         self.news = None

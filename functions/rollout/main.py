@@ -17,7 +17,7 @@ from functions.rollout.smoke import smoke
 from shared import bootstrap, failpoints, keys, rollout, telemetry
 from shared.adapters.entrypoint import event_app, target
 from shared.adapters.web import Web, web
-from shared.decision import Decision
+from shared.decision import stored
 from shared.errors import BadEvent, BadSettings, Corrupt, MarqueeError, NotFound
 from shared.events import ALGORITHMS, Algorithm, ModelEvaluated, OnlineEvaluated, RolloutChanged, Tick
 from shared.ports import NO_VERSION, Deployed, Made, Revisions, Traffic
@@ -65,8 +65,8 @@ class Rollout:
         """
         service = keys.score_service(algorithm)
         now = self.deps.now_us()
-        deployed = self.deployed(service)
-        seen = self.state(service).canary
+        deployed, state = self.found(service)
+        seen = state.canary
         is_ready, problem = self.look(algorithm, seen, deployed)
         standing = self.update(
             service,
@@ -80,31 +80,33 @@ class Rollout:
         self.announce(standing)
         failpoints.reach("rollout.after_announce")
 
-    def deployed(self, service: str) -> Deployed:
-        """Return what a service does, once the state follows what a person changed in the Service itself.
+    def found(self, service: str) -> tuple[Deployed, State]:
+        """Return what a service does, and its state, which follows what a person changed in the Service itself.
 
         Unless the state changed meanwhile: then it was perhaps read before a change of ours. So the Service is read
         once more after the state, but only if a person changed it. A state that was lost is first made anew.
         """
-        found = self.revisions.deployed(service)
-        self.recover(service, found)
-        if found.by_hand is None:
-            return found
-        number = self.state(service).number
-        found = self.revisions.deployed(service)
-        if found.by_hand:
-            users, who = found.by_hand
-            now = self.deps.now_us()
-            self.update(service, lambda state: core.adopt(state, users, who, now) if state.number == number else state)
-        return found
+        deployed = self.revisions.deployed(service)
+        state = self.recover(service, deployed)
+        if deployed.by_hand is None:
+            return deployed, state
+        deployed = self.revisions.deployed(service)
+        if deployed.by_hand:
+            users, who = deployed.by_hand
+            number, now = state.number, self.deps.now_us()
+            state = self.update(
+                service, lambda found: core.adopt(found, users, who, now) if found.number == number else found
+            )
+        return deployed, state
 
-    def recover(self, service: str, found: Deployed) -> None:
-        """Take the model that the router has users with for stable, if the state knows of none."""
-        revision = most_used(found)
-        version = found.models.get(revision or "")
-        if revision and version and core.is_new(self.state(service)):
-            lake_version, now = self.known_of(service, version), self.deps.now_us()
-            self.update(service, lambda state: core.recover(state, revision, version, lake_version, now))
+    def recover(self, service: str, deployed: Deployed) -> State:
+        """Return the state; if it knows of no model, that which the router has users with was taken for stable."""
+        state, revision = self.state(service), most_used(deployed)
+        version = deployed.models.get(revision or "")
+        if not (revision and version and core.is_new(state)):
+            return state
+        lake_version, now = self.known_of(service, version), self.deps.now_us()
+        return self.update(service, lambda state: core.recover(state, revision, version, lake_version, now))
 
     def known_of(self, service: str, model_version: str) -> int:
         """Return up to which version a model knows the lake; as little as can be, and told, if nobody vouches for that.
@@ -218,13 +220,7 @@ def judged(event: OnlineEvaluated, function: Rollout) -> None:
     algorithm = _algorithm(event.service)
     deps, now = function.deps, function.deps.now_us()
     key = keys.decision(event.service, event.model_version, event.number)
-    decision = Decision.from_bytes(deps.objects.get(key).data, deps.judge)
-    if (decision.service, decision.model_version, decision.number) != (
-        event.service,
-        event.model_version,
-        event.number,
-    ):
-        raise Corrupt(f"{key} is decision {decision.number} about {decision.model_version} of {decision.service}")
+    decision = stored(deps.objects, event.service, event.model_version, event.number, deps.judge)
     try:
         deps.objects.get(keys.lake_commit(decision.number))
     except NotFound:

@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 
 from shared.history import PANEL
 from shared.ports import Rows
+from shared.rows import Kind
 
+KINDS: Final[tuple[Kind, ...]] = ("watch", "rating")
 COLUMNS: Final = ("kind", "user_id", "movie_id", "rating", "topic", "partition", "offset", "time")
 NEVER: Final = -(2**63)
 """Before any time."""
@@ -63,7 +65,7 @@ class Fresh:
         return [pair for pair, rating in acts if rating is None or rating >= least]
 
     def take(self, rows: Rows) -> int:
-        """Take in watches and ratings of rows with `COLUMNS`, in any order, and return how many rows they are.
+        """Take in rows of `KINDS` with `COLUMNS`, in any order, and return how many they are.
 
         One that comes again changes nothing. Of several ratings of a movie the latest counts, by time and then by
         topic, partition and offset, and a rating outweighs having watched.
@@ -88,7 +90,5 @@ class Fresh:
 def _acts(rows: Rows) -> Iterator[tuple[str, str, Act]]:
     columns = (rows[name] for name in COLUMNS)
     for kind, user_id, movie_id, rating, topic, partition, offset, time in zip(*columns, strict=True):
-        if kind == "watch":
-            yield user_id, movie_id, WATCHED
-        elif kind == "rating":
-            yield user_id, movie_id, Act(rating, time, (sys.intern(topic), partition, offset))
+        act = WATCHED if kind == "watch" else Act(rating, time, (sys.intern(topic), partition, offset))
+        yield user_id, movie_id, act

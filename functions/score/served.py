@@ -7,7 +7,7 @@ from functools import cached_property, lru_cache, partial
 from threading import Lock
 
 from functions.score import core
-from functions.score.fresh import COLUMNS, NOTHING, Acts, Fresh
+from functions.score.fresh import COLUMNS, KINDS, NOTHING, Acts, Fresh
 from shared import bootstrap, keys, telemetry
 from shared.adapters.follow import Follower, within
 from shared.errors import Corrupt, NotFound, NotReady
@@ -109,7 +109,7 @@ class Score:
         """Take in what the lake has committed since the last look, and return its version. Raises: NotReady."""
         with self._lake_turn:
             looked_at = self.deps.now().timestamp()
-            version, found = self.lake.since(served.lake_version, COLUMNS)
+            version, found = self.lake.since(served.lake_version, KINDS, COLUMNS)
             for rows in found:
                 telemetry.FRESH_ROWS.inc(served.fresh.take(rows))
             served.lake_version, served.complete_at = version, looked_at

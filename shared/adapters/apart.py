@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -16,6 +16,7 @@ from typing import Any
 
 from shared.errors import NotReady
 from shared.ports import Commits, Rows
+from shared.rows import Kind
 
 
 @dataclass
@@ -27,13 +28,13 @@ class CommitsApart:
     _end: Callable[[], object] | None = field(init=False, default=None, repr=False)
     _pipe: "Connection[Any, Any] | None" = field(init=False, default=None, repr=False)
 
-    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
+    def since(self, version: int, kinds: Collection[Kind], columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
         """Return the newest version, and the rows committed after `version`. Raises: NotReady.
 
         Rows that were left unread are dropped when it is asked again.
         """
         pipe, self._pipe = self._pipe or self._started(), None  # kept again only once all was read
-        newest: int = self._told(pipe, (version, tuple(columns)))
+        newest: int = self._told(pipe, (version, tuple(kinds), tuple(columns)))
         return newest, self._rows(pipe)
 
     def close(self) -> None:
@@ -77,10 +78,12 @@ def _ended(process: "subprocess.Popen[bytes]", pipe: "Connection[Any, Any]") -> 
     pipe.close()
 
 
-def answer(pipe: "Connection[Any, Any]", commits: Commits, version: int, columns: Sequence[str]) -> None:
+def answer(
+    pipe: "Connection[Any, Any]", commits: Commits, version: int, kinds: Collection[Kind], columns: Sequence[str]
+) -> None:
     """Send the newest version, the rows, and None as the end of them; NotReady wherever it comes."""
     try:
-        newest, found = commits.since(version, columns)
+        newest, found = commits.since(version, kinds, columns)
         pipe.send(newest)
         for rows in found:
             pipe.send(rows)

@@ -1,7 +1,7 @@
 """What was committed to the lake, by delta-rs alone: `score` follows it, and its image holds no other Arrow."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,6 +15,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from shared import keys
 from shared.errors import Conflict, NotReady
 from shared.ports import NO_VERSION, Rows
+from shared.rows import Kind
 
 DROP: Final = "drop"
 """The transaction of a commit that drops rows; its number is the version that they were found in."""
@@ -46,7 +47,7 @@ class DeltaCommits:
         """Return those of the lake of a bucket."""
         return cls(f"s3://{bucket}/{keys.LAKE}", options)
 
-    def since(self, version: int, columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
+    def since(self, version: int, kinds: Collection[Kind], columns: Sequence[str]) -> tuple[int, Iterator[Rows]]:
         """Return the newest version, and the rows committed after `version`, also those that were dropped since.
 
         A compaction adds none. The files must still be there: a vacuum leaves those of recent versions.
@@ -57,10 +58,13 @@ class DeltaCommits:
         newest, version = table.version(), max(version, 0)  # version 0 is the table, made empty
         if version >= newest:
             return newest, iter(())
-        changes = _added(table, version, newest, columns) if newest - version <= self.most_steps else None
-        return newest, _rows(self._at_once(version, table, columns) if changes is None else [changes], columns)
+        changes = _added(table, version, newest, kinds, columns) if newest - version <= self.most_steps else None
+        found = self._at_once(version, table, kinds, columns) if changes is None else [changes]
+        return newest, _rows(found, columns)
 
-    def _at_once(self, version: int, after: DeltaTable, columns: Sequence[str]) -> Iterator[RecordBatchReader]:
+    def _at_once(
+        self, version: int, after: DeltaTable, kinds: Collection[Kind], columns: Sequence[str]
+    ) -> Iterator[RecordBatchReader]:
         """Yield what stands in the table and did not at `version`, and what was dropped between, from drop to drop."""
         while after.version() > version:
             found_in = after.transaction_version(DROP)
@@ -69,7 +73,7 @@ class DeltaCommits:
                 version=version if found_in is None else max(version, found_in),
                 storage_options=dict(self.options),
             )
-            yield from _between(before, after, columns)
+            yield from _between(before, after, kinds, columns)
             after = before
 
     def _newest(self) -> DeltaTable | None:
@@ -94,35 +98,46 @@ class DeltaCommits:
                 return None
 
 
-def _added(table: DeltaTable, version: int, newest: int, columns: Sequence[str]) -> RecordBatchReader | None:
-    """Return the rows of the files that the commits after `version` added, None if they cannot be read one by one.
+def _added(
+    table: DeltaTable, version: int, newest: int, kinds: Collection[Kind], columns: Sequence[str]
+) -> RecordBatchReader | None:
+    """Return the rows of some kinds that the commits after `version` added, None if they cannot be read one by one.
 
     delta-rs reads no changes from a commit on that changed the table's metadata, as a fence does.
     """
-    names = [f'"{name}"' for name in (*columns, _CHANGE)]
+    names = [f'"{name}"' for name in dict.fromkeys((*columns, "kind", _CHANGE))]
+    wanted = f"{_CHANGE} = 'insert' AND kind IN ({_quoted(kinds)})"
     with translated(), suppress(DeltaError):
-        return table.load_cdf(version + 1, newest, columns=names, predicate=f"{_CHANGE} = 'insert'")
+        return table.load_cdf(version + 1, newest, columns=names, predicate=wanted)
     return None
 
 
-def _between(before: DeltaTable, after: DeltaTable, columns: Sequence[str]) -> Iterator[RecordBatchReader]:
-    """Yield the rows that stand after and not before, from the days whose files are not the same.
+def _between(
+    before: DeltaTable, after: DeltaTable, kinds: Collection[Kind], columns: Sequence[str]
+) -> Iterator[RecordBatchReader]:
+    """Yield the rows of some kinds that stand after and not before, from the days whose files are not the same.
 
     A compaction puts rows of both times into one file, so rows are told apart by what they are. A copy of a row of
     before, taken in at the same moment, is left out.
     """
-    days = ", ".join(f"'{day}'" for day in sorted({day for _, day in _files(before) ^ _files(after)}))
+    days = {f"{day}" for _, kind, day in _files(before) ^ _files(after) if kind in kinds}
     if days:
+        where = f"kind IN ({_quoted(kinds)}) AND date IN ({_quoted(days)})"
         names, same = (", ".join(f'"{name}"' for name in each) for each in (columns, _STORED))
-        sides = (f"(SELECT * FROM {side} WHERE date IN ({days})) AS {side}" for side in ("before", "after"))
+        sides = (f"(SELECT * FROM {side} WHERE {where}) AS {side}" for side in ("before", "after"))
         tables = QueryBuilder().register("before", before).register("after", after)
         yield tables.execute(f"SELECT {names} FROM {' RIGHT ANTI JOIN '.join(sides)} USING ({same})")
 
 
-def _files(table: DeltaTable) -> set[tuple[str, date]]:
-    """Return the name and the day of each file."""
+def _quoted(texts: Iterable[str]) -> str:
+    return ", ".join(f"'{text}'" for text in sorted(texts))
+
+
+def _files(table: DeltaTable) -> set[tuple[str, str, date]]:
+    """Return the name, the kind and the day of each file."""
     found = table.get_add_actions(flatten=True)
-    return set(zip(found["path"].to_pylist(), found["partition.date"].to_pylist(), strict=True))
+    columns = (found[name].to_pylist() for name in ("path", "partition.kind", "partition.date"))
+    return set(zip(*columns, strict=True))
 
 
 def _rows(found: Iterable[RecordBatchReader], columns: Sequence[str]) -> Iterator[Rows]:

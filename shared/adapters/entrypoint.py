@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import functions_framework.aio
 import structlog
+import uvicorn
 from cloudevents.exceptions import GenericException
 from cloudevents.http import CloudEvent, from_http
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -170,9 +171,20 @@ def target(app: Router) -> Callable[[Request], Awaitable[Response]]:
         # plain text.
         request.app.router.routes.clear()
         request.app.router.default = app
+        _end_by_exit()
         return cast(Response, app)
 
     return cast(Callable[[Request], Awaitable[Response]], functions_framework.aio.http(main))
+
+
+def _end_by_exit() -> None:
+    """Let a worker that is asked to end do what it has to at its exit, as to send what waits for Kafka.
+
+    Left alone, uvicorn answers whoever has asked already, and then ends itself by the same signal, without an exit.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if isinstance(server, uvicorn.Server):
+        signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
 
 
 async def body(request: Request) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 from cloudevents.http import CloudEvent
 from cloudevents.kafka import to_binary
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 from tenacity import Retrying, retry_if_result, stop_when_event_set, wait_random_exponential
 from tenacity.nap import sleep_using_event
 
@@ -27,6 +27,8 @@ from shared.settings import Settings
 _ACKNOWLEDGED_SECONDS: Final = 15
 _LAST_SECONDS: Final = 1
 _BATCH: Final = 1_000
+_CUT_BYTES: Final = 100_000
+_TOO_LARGE: Final = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 log = structlog.get_logger()
 
@@ -52,31 +54,46 @@ class KafkaPublisher:
     def publish_all(self, keyed: Sequence[Keyed]) -> list[Keyed]:
         """Send events together, and return those that Kafka did not take within 15 seconds.
 
-        After one that cannot even be handed over no other is tried: each would wait as long.
+        After one that cannot even be handed over no other is tried: each would wait as long. One that is too large for
+        its topic will not get smaller: it is sent cut, so that who reads it keeps it as what nobody can read, in
+        quarantine or among the dead letters, with its size. One that is too large even so is counted as dropped.
         """
-        try:
-            producer = self._connected()
-        except KafkaError as error:
-            log.warning("publish_failed", reason=repr(error))
-            return list(keyed)
-        sent = []
-        for event, key in keyed:
-            if (future := self._send(producer, event, key)) is None:
-                break
-            sent.append(future)
-        deadline = time.monotonic() + _ACKNOWLEDGED_SECONDS
-        reasons = [_failed(future, deadline) for future in sent]
-        left = [each for each, reason in zip(keyed, reasons, strict=False) if reason] + list(keyed[len(sent) :])
-        if any(reasons):
-            log.warning("publish_failed", n_events=len(left), reason=next(filter(None, reasons)))
-        if left:
-            self._leave(producer)
-        return left
+        left, too_large = self._tried(keyed)
+        if not too_large:
+            return left
+        log.warning("events_cut", n_events=len(too_large), event_type=too_large[0][0].type)
+        still, never = self._tried(too_large, _CUT_BYTES)
+        if never:
+            log.warning("events_dropped", n_events=len(never), reason="too large for their topic, even cut")
+            telemetry.EVENTS_DROPPED.inc(len(never))
+        return left + still
 
     def close(self) -> None:
         """Leave Kafka; who still waits for an event is told that it was not taken."""
         if self._producer is not None:
             self._leave(self._producer)
+
+    def _tried(self, keyed: Sequence[Keyed], most_bytes: int | None = None) -> tuple[list[Keyed], list[Keyed]]:
+        """Send events, of each so many bytes at most; return those that were not taken, and those too large to be."""
+        try:
+            producer = self._connected()
+        except KafkaError as error:
+            log.warning("publish_failed", reason=repr(error))
+            return list(keyed), []
+        sent: list[Any] = []
+        for event, key in keyed:
+            sent.append(self._send(producer, event, key, most_bytes))
+            if isinstance(sent[-1], KafkaError) and not isinstance(sent[-1], _TOO_LARGE):
+                break
+        deadline = time.monotonic() + _ACKNOWLEDGED_SECONDS
+        errors = [_failure(each, deadline) for each in sent]
+        refused = [(each, error) for each, error in zip(keyed, errors, strict=False) if error]
+        too_large = [each for each, error in refused if isinstance(error, _TOO_LARGE)]
+        left = [each for each, error in refused if not isinstance(error, _TOO_LARGE)] + list(keyed[len(sent) :])
+        if refused:
+            log.warning("publish_failed", n_events=len(left) + len(too_large), reason=repr(refused[0][1]))
+            self._leave(producer)
+        return left, too_large
 
     def _connected(self) -> Producer:
         with self._turn:
@@ -99,8 +116,9 @@ class KafkaPublisher:
                 self._producer = None
         producer.close(timeout=0)
 
-    def _send(self, producer: Producer, event: Any, key: str | None) -> Any:
-        message = to_binary(_cloud_event(event, self.source), data_marshaller=lambda data: data)
+    def _send(self, producer: Producer, event: Any, key: str | None, most_bytes: int | None) -> Any:
+        """Hand an event over; return its future, or why that could not be done."""
+        message = to_binary(_cloud_event(event, self.source, most_bytes), data_marshaller=lambda data: data)
         try:
             return producer.send(
                 event.type,
@@ -109,8 +127,7 @@ class KafkaPublisher:
                 headers=list(message.headers.items()),
             )
         except KafkaError as error:
-            log.warning("publish_failed", event_type=event.type, reason=repr(error))
-            return None
+            return error
 
 
 @dataclass
@@ -195,16 +212,18 @@ class LaterPublisher:
         return self._batch
 
 
-def _failed(sent: Any, deadline: float) -> str | None:
+def _failure(sent: Any, deadline: float) -> KafkaError | None:
     """Return why Kafka did not take an event, None if it did."""
+    if isinstance(sent, KafkaError):
+        return sent
     try:
         sent.get(timeout=max(0.0, deadline - time.monotonic()))
     except KafkaError as error:
-        return repr(error)
+        return error
     return None
 
 
-def _cloud_event(event: Any, source: str) -> CloudEvent:
+def _cloud_event(event: Any, source: str, most_bytes: int | None) -> CloudEvent:
     data = encode(event)
     attributes = {
         "type": event.type,
@@ -212,4 +231,6 @@ def _cloud_event(event: Any, source: str) -> CloudEvent:
         "id": hashlib.sha256(event.type.encode() + data).hexdigest()[:32],
         "datacontenttype": "application/json",
     }
-    return CloudEvent(attributes, data)
+    if most_bytes is not None:
+        attributes["cut"] = str(len(data))
+    return CloudEvent(attributes, data[:most_bytes])

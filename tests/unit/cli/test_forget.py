@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -26,7 +27,7 @@ from shared.events import Tick
 from shared.history import HISTORY
 from shared.ports import Fold
 from shared.records import LAKE_SCHEMA, to_table
-from shared.rows import Row
+from shared.rows import Kind, Row
 from tests import fakes
 from tests.ratings import checkerboard, matrix_of
 
@@ -212,7 +213,7 @@ def test_live_readers_go_on(deps: Deps) -> None:
     lake = DeltaLake(deps.lake.uri, {})  # type: ignore[attr-defined]
     lake.version()
     forget(USER, deps, 0)
-    _, batches = lake.since(1, ["user_id", "offset"])
+    _, batches = lake.since(1, get_args(Kind), ["user_id", "offset"])
     assert {user_id for batch in batches for user_id in batch["user_id"]} == {"33", None}
 
 

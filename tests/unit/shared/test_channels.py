@@ -1,8 +1,10 @@
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from shared.channels import Channels
+from shared import telemetry
+from shared.channels import Channels, OfLake
 from shared.errors import Conflict, Corrupt
+from shared.ports import Tagged
 from tests.fakes import MemoryStore
 
 
@@ -81,17 +83,54 @@ def test_to_those_who_can_find_it_out_anew_damage_is_no_state_and_is_healed(data
     store.put("channels/s.json", data)
     channels = Channels(store)
     assert channels.known("s", Counted) is None
-    channels.replace("s", Counted(n=1), unless=lambda _: True)
+    channels.revise("s", Counted, lambda before: before or Counted(n=1))
     assert channels.known("s", Counted) == Counted(n=1)
 
 
-def test_a_better_state_is_not_replaced() -> None:
-    """Of two writers the better one stands, whoever is the last."""
+class Built(OfLake):
+    model_config = ConfigDict(strict=True)
+
+    name: str = ""
+
+
+def test_the_state_of_the_newest_version_of_the_lake_stands_whoever_is_the_last() -> None:
+    """Of the same version the last."""
     channels = Channels(MemoryStore())
-    assert channels.known("s", Counted) is None
-    for n in (1, 3, 2):
-        channels.replace("s", Counted(n=n), unless=lambda other, n=n: other.n > n)
-    assert channels.get("s") == {"n": 3}
+    assert channels.reached("s", Built, lambda: 9) is None
+    for version, name in ((1, "a"), (3, "b"), (2, "c"), (3, "d")):
+        channels.advance("s", Built(lake_version=version, name=name), lambda: 9)
+    assert channels.reached("s", Built, lambda: 3) == Built(lake_version=3, name="d")
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"lake_version": 10}', b'{"lake_version": "1"}', *DAMAGE], ids=lambda data: repr(data[:20])
+)
+def test_a_state_of_a_version_that_is_still_to_come_is_none_and_is_healed(data: bytes) -> None:
+    """It would keep out every true one; it is told as damage is."""
+    store, told = MemoryStore(), telemetry.CHANNEL_UNREADABLE.labels("s")._value
+    store.put("channels/s.json", data)
+    channels, before = Channels(store), told.get()
+    assert channels.reached("s", Built, lambda: 9) is None
+    assert told.get() == before + 1
+    channels.advance("s", Built(lake_version=9), lambda: 9)
+    assert channels.reached("s", Built, lambda: 9) == Built(lake_version=9)
+
+
+def test_a_state_is_not_of_a_version_to_come_only_because_the_lake_was_looked_at_before() -> None:
+    """Another copy folds, builds and writes between two looks: the lake is asked after the state was read."""
+    channels, newest = Channels(store := MemoryStore()), [1]
+    channels.advance("s", Built(lake_version=1), lambda: newest[-1])
+    get = store.get
+
+    def late(key: str) -> Tagged:
+        newest.append(2)
+        store.put("channels/s.json", b'{"lake_version": 2}')
+        return get(key)
+
+    store.get = late  # type: ignore[method-assign]
+    assert channels.reached("s", Built, lambda: newest[-1]) == Built(lake_version=2)
+    channels.advance("s", Built(lake_version=1), lambda: newest[-1])
+    assert channels.known("s", Built) == Built(lake_version=2)
 
 
 def test_a_known_state_is_changed_as_it_stands_at_the_moment_of_writing() -> None:
@@ -114,11 +153,10 @@ def test_endless_races_end_in_a_conflict_here_too() -> None:
     """After five lost races the caller is told to come back."""
     store = MemoryStore()
     channels = Channels(store)
-    channels.replace("s", Counted(n=0), unless=lambda _: False)
 
-    def race(other: Counted) -> bool:
-        store.put("channels/s.json", b'{"n": %d}' % (other.n + 1))
-        return False
+    def race(other: Counted | None) -> Counted:
+        store.put("channels/s.json", b'{"n": %d}' % (other.n + 1 if other else 0))
+        return Counted(n=9)
 
     with pytest.raises(Conflict):
-        channels.replace("s", Counted(n=9), unless=race)
+        channels.revise("s", Counted, race)

@@ -1,8 +1,7 @@
 import pytest
 
 from functions.rollout import core
-from shared import keys
-from shared.errors import BadInput, Corrupt, NotReady
+from shared.errors import BadInput, NotReady
 from shared.experiment import known
 from shared.rollout import update
 from tests.unit.cli.rollout.world import SERVICE, live, run, standing
@@ -46,11 +45,19 @@ def test_orders_that_make_no_sense_are_refused(deps, monkeypatch):
     deps.objects.down = True
     with pytest.raises(NotReady):
         run("pause", SERVICE, "--why", "x", "--who", "ann")
-    deps.objects.down = False
-    live(deps, "m1")
-    deps.objects.put(keys.decision(SERVICE, "m1", 4), b"{")
-    with pytest.raises(Corrupt, match=r"decisions/score-svd/m1/4\.json"):
-        run("status")
+
+
+@pytest.mark.parametrize("order", [("pause", SERVICE), ("weight", "40")])
+def test_words_that_are_no_text_are_refused(deps, monkeypatch, order):
+    """What a shell passes on of bytes that are no UTF-8 cannot be stored, be it a reason, a name or this user's own."""
+    with pytest.raises(BadInput, match=r"--why is no text in UTF-8: 'caf\\udce9'"):
+        run(*order, "--why", "caf\udce9", "--who", "ann")
+    with pytest.raises(BadInput, match="--who is no text in UTF-8"):
+        run(*order, "--why", "x", "--who", "\udce9ve")
+    monkeypatch.setattr("getpass.getuser", lambda: "\udce9ve")
+    with pytest.raises(BadInput, match="--who is no text in UTF-8"):
+        run(*order, "--why", "x")
+    assert deps.objects.objects == {}
 
 
 def test_a_person_moves_the_weight_with_name_and_reason(deps, monkeypatch):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -6,9 +7,10 @@ from typer.testing import CliRunner
 from cli import console
 from cli.main import app
 from functions.rollout import core
-from shared import keys
+from shared import bootstrap, keys
 from shared.errors import BadInput, Corrupt, NotReady
 from shared.rollout import update
+from shared.signing import Signer
 from tests.unit.cli.rollout.world import SERVICE, decide, invoke, live, run
 
 
@@ -60,6 +62,34 @@ def test_status_as_json_has_the_whole_state(deps):
     assert (svd["state"], svd["model_version"], svd["percent"], svd["age_seconds"]) == ("canary", "m1", 5, 7200.0)
     assert svd["decision"]["number"] == 3
     assert [change["what"] for change in svd["log"]] == ["deploying", "promoted", "deploying", "canary"]
+
+
+def test_a_decision_that_is_not_followed_is_no_evidence(deps, monkeypatch):
+    """Unsigned, wrongly signed, of another model or damaged it is named with what is wrong, and all else is shown."""
+    ours = Signer.new()
+    key = keys.decision(SERVICE, "m2", 4)
+    live(deps, "m1", canary="m2")
+    asking = dataclasses.replace(deps, judge=ours.verifier)
+    monkeypatch.setattr(bootstrap, "build", lambda *_, **__: asking)
+
+    def told():
+        printed, found = run("status"), json.loads(run("status", "--json"))[SERVICE]
+        assert "m2, 5 %" in printed
+        assert ("reason" in printed) == (found["decision"] is not None)
+        return " ".join(printed.replace("\u2502", " ").split()), found["refused"]
+
+    for signer, wrong in ((None, "nobody signed this decision"), (Signer.new(), "none of the keys")):
+        decide(dataclasses.replace(deps, signer=signer), "m2", 4)
+        printed, refused = told()
+        assert f"last decision, not followed: {key}: " in printed
+        assert wrong in printed
+        assert wrong in refused
+    decide(dataclasses.replace(deps, signer=ours), "m2", 4)
+    assert told()[1] is None
+    deps.objects.put(keys.decision(SERVICE, "m2", 5), deps.objects.get(key).data)
+    assert told()[1] == "decisions/score-svd/m2/5.json is decision 4 about m2 of score-svd"
+    deps.objects.put(keys.decision(SERVICE, "m2", 6), b"{")
+    assert "not a decision" in told()[1]
 
 
 COMPARED = {

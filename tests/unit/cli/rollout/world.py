@@ -54,7 +54,7 @@ def decide(deps, version, number, revision=None, **evidence):
         reason=f"[bold] reason {number}",
         evidence=evidence,
     )
-    deps.objects.put(keys.decision(SERVICE, version, number), decision.model_dump_json().encode())
+    deps.objects.put(keys.decision(SERVICE, version, number), decision.to_bytes(deps.signer))
 
 
 def standing(deps):

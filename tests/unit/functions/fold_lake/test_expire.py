@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from functions.fold_lake.main import handle
-from shared import failpoints, keys
+from shared import failpoints, keys, telemetry
 from shared.bootstrap import Deps
 from shared.events import EventsLanded, Tick
 from shared.ports import Fold
@@ -133,6 +133,42 @@ def test_it_is_done_now_and_then_and_only_on_a_tick(deps: Deps) -> None:
     assert offsets(deps) == [2]
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"{",
+        b"[]",
+        b'{"expired_at": 1.5e9}',
+        b'{"expired_at": "yesterday"}',
+        b'{"expired_at": "2026-11-23T11:59:59"}',
+        b'{"expired_at": "2026-11-24T12:00:01+00:00"}',
+        b'{"expired_at": "9999-12-31T23:59:59-14:00"}',
+    ],
+)
+def test_a_last_time_that_cannot_be_stops_nothing(deps: Deps, state: bytes) -> None:
+    """Nobody waits for a year that is to come, nor for who could read the unreadable: it is told, and set right."""
+    happen(deps, "watch", 1, 99 * DAY)
+    use(deps)
+    deps.objects.put(keys.channel(keys.EXPIRY_CHANNEL), state)
+    told = telemetry.CHANNEL_UNREADABLE.labels(keys.EXPIRY_CHANNEL)._value
+    before = told.get()
+    handle(Tick(), deps)
+    assert offsets(deps) == []
+    assert told.get() > before
+    before = told.get()
+    handle(Tick(), deps)
+    assert told.get() == before
+
+
+def test_a_clock_that_is_a_little_wrong_is_waited_for(deps: Deps) -> None:
+    """Another copy may have let the old go a moment ago by a clock that is ahead."""
+    happen(deps, "watch", 1, 99 * DAY)
+    use(deps)
+    deps.channels.update(keys.EXPIRY_CHANNEL, lambda _: {"expired_at": (fakes.NOW + DAY).isoformat()})
+    handle(Tick(), deps)
+    assert offsets(deps) == [1]
+
+
 def test_new_ratings_are_seen_beside_those_that_went(deps: Deps) -> None:
     """The standing matrix counted five; of its own two are left, so a third that comes is one more."""
     happen(deps, "rating", 1, 99 * DAY)
@@ -156,7 +192,7 @@ def test_files_go_once_no_live_model_needs_them(deps: Deps) -> None:
     put_back(folder(deps), hours=50)
     handle(Tick(), deps)
     assert (offsets(deps), offsets(deps, version=then)) == ([], [1, 2])
-    _, batches = deps.lake.since(then, ["offset"])
+    _, batches = deps.lake.since(then, ["watch"], ["offset"])
     assert [offset for batch in batches for offset in batch["offset"]] == [3]
 
     put_back(folder(deps), hours=50)

@@ -1,5 +1,7 @@
+import asyncio
 import io
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -7,9 +9,12 @@ import pytest
 from prometheus_client import REGISTRY
 from starlette.testclient import TestClient
 
+from functions.ingest.main import Ingest
 from shared import forgotten
+from shared.adapters.kafka import LaterPublisher
 from shared.bootstrap import Deps
 from shared.events import EventsLanded
+from shared.rows import Row
 from tests import entry, fakes
 
 HEADERS = {"ce-knativekafkapartition": "0", "ce-knativekafkaoffset": "7"}
@@ -50,6 +55,25 @@ def test_landing_is_announced(client: TestClient, deps: Deps) -> None:
             time.sleep(0.01)
     first, *_, newest = deps.objects.objects  # type: ignore[attr-defined]
     assert events == [EventsLanded(first, 1), EventsLanded(newest, 1)]
+
+
+def test_what_landed_is_told_before_the_end(deps: Deps, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what would have waited for its second to be over; then Kafka is left."""
+    at_exit: list[Callable[[], None]] = []
+    monkeypatch.setattr("atexit.register", at_exit.append)
+    function = Ingest(deps, LaterPublisher(deps.publisher))
+
+    async def take_in(*offsets: int) -> None:
+        for offset in offsets:
+            await function.store([Row("quarantine", "movielog", 0, offset, 1)])
+            await asyncio.sleep(0.05)
+
+    asyncio.run(take_in(1, 2, 3))
+    (close,) = at_exit
+    close()
+    first, _, last = deps.objects.objects  # type: ignore[attr-defined]
+    assert deps.publisher.events == [EventsLanded(first, 1), EventsLanded(last, 1)]  # type: ignore[attr-defined]
+    assert deps.publisher.down  # type: ignore[attr-defined]
 
 
 def test_a_store_that_is_down_is_503_until_it_is_back(client: TestClient, deps: Deps) -> None:

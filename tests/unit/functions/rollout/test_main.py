@@ -427,6 +427,16 @@ def channel(world, change):
     world.deps.channels.update(SERVICE, changed)
 
 
+def test_a_tick_at_rest_reads_the_state_twice(world, monkeypatch):
+    """Once to look, and once to see that nothing is to be written."""
+    function = live(world, "m1")
+    handle(Tick(), function)
+    get, read = world.deps.objects.get, []
+    monkeypatch.setattr(world.deps.objects, "get", lambda key: read.append(key) or get(key))
+    handle(Tick(), function)
+    assert read.count(keys.channel(SERVICE)) == 2
+
+
 FUTURE = 2**62
 
 

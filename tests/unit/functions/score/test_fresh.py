@@ -26,9 +26,9 @@ def taken(*batches):
 
 
 def test_watches_and_ratings_are_a_users_acts():
-    """Other kinds of rows are nobody's."""
+    """By movie, and in the order they came."""
     fresh = taken(
-        batch(("watch", "1", "a", None, 1), ("rating", "1", "b", 4.0, 2), ("request", "1", None, None, 3)),
+        batch(("watch", "1", "a", None, 1), ("rating", "1", "b", 4.0, 2)),
         batch(("watch", "2", "a", None, 4)),
     )
     assert fresh.of("1").of == {"a": WATCHED, "b": Act(4.0, 2_000_000, ("log", 0, 2))}
@@ -62,7 +62,7 @@ def test_watches_and_ratings_are_counted():
     """Rows that were taken in, and the pairs of user and movie that are held of them."""
     fresh = Fresh()
     rows = [("watch", "1", "a", None, 1), ("watch", "1", "a", None, 2), ("rating", "1", "a", 4.0, 3)]
-    assert fresh.take(batch(*rows, ("request", "1", None, None, 4), ("rating", "2", "a", 4.0, 5))) == 4
+    assert fresh.take(batch(*rows, ("rating", "2", "a", 4.0, 5))) == 4
     assert fresh.n_acts == 2
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from functions.recommend.core import is_plain
-from functions.score.fresh import COLUMNS
+from functions.score.fresh import COLUMNS, KINDS
 from functions.train import core as training
 from shared import erasure, keys
 from shared.artifacts import rewrite
@@ -204,8 +204,8 @@ def test_while_the_lake_is_away_models_answer_and_the_lag_grows(deps, monkeypatc
     """Fresh rows are missed, not answers; a new model takes over as ever."""
 
     class Away:
-        def since(self, version, columns):
-            assert columns == COLUMNS
+        def since(self, version, kinds, columns):
+            assert (kinds, columns) == (KINDS, COLUMNS)
             raise NotReady("the lake is away")
 
     serve(deps)
@@ -226,7 +226,7 @@ def test_a_new_model_never_waits_long_for_the_lake(deps, monkeypatch, does):
         pass
 
     class Odd:
-        def since(self, version, columns):
+        def since(self, version, kinds, columns):
             if does == "panics":
                 raise Panic("lost")
             over.wait(60)
@@ -246,7 +246,7 @@ def test_a_new_process_is_ready_once_it_has_caught_up_or_waited(deps, monkeypatc
     """It answers from the first model on, and asks for traffic when it knows what came since, or cannot learn it."""
 
     class Later:
-        def since(self, version, columns):
+        def since(self, version, kinds, columns):
             if not go.is_set():
                 raise NotReady("the lake is away")
             return version, iter(())

@@ -30,7 +30,7 @@ def commits(lake: DeltaLake) -> Iterator[CommitsApart]:
 
 
 def offsets(commits: CommitsApart, version: int) -> tuple[int, list[int]]:
-    newest, found = commits.since(version, ["offset"])
+    newest, found = commits.since(version, ["rating"], ["offset"])
     return newest, sorted(offset for each in found for offset in each["offset"])
 
 
@@ -48,7 +48,7 @@ def test_it_says_what_the_lake_itself_would(lake: DeltaLake, commits: CommitsApa
 def test_what_is_left_unread_is_forgotten(lake: DeltaLake, commits: CommitsApart) -> None:
     """Who stopped in the middle asks again, and gets all of it."""
     lake.fold(to_table(rows(1, 2)), Fold(1, ["a"]))
-    _, found = commits.since(-1, ["offset"])
+    _, found = commits.since(-1, ["rating"], ["offset"])
     next(found)
     assert offsets(commits, -1)[1] == [1, 2]
 

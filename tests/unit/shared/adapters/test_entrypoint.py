@@ -1,5 +1,14 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import pytest
 from starlette.testclient import TestClient
@@ -146,3 +155,58 @@ async def test_a_client_that_leaves_costs_one_line_of_the_log() -> None:
         await app(scope, receive, send)
     assert [(each["event"], each["n_bytes"]) for each in logs] == [("client_left", 9)]
     assert sent[0]["status"] == 503
+
+
+FUNCTION = """
+import asyncio, atexit
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from shared.adapters.entrypoint import Once, function_app, target
+
+ready = Once(lambda: atexit.register(print, "ended", flush=True))
+
+async def slow(_):
+    print("asked", flush=True)
+    await asyncio.sleep(1)
+    print("answered", flush=True)
+    return PlainTextResponse("late")
+
+main = target(function_app(ready, [Route("/slow", slow)]))
+"""
+
+
+def test_who_is_asked_to_end_answers_and_then_does_what_is_left_for_its_exit(tmp_path: Path) -> None:
+    """As a pod that is taken away: in the worker that functions-framework forks, and in that order."""
+    (tmp_path / "main.py").write_text(FUNCTION)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("functions-framework")), "--target", "main", "--host", "127.0.0.1"]
+    with subprocess.Popen(
+        [*command, "--source", str(tmp_path / "main.py"), "--port", str(port)],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[4])},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/health/readiness")
+            with socket.create_connection(("127.0.0.1", port)) as user:
+                user.sendall(b"GET /slow HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                assert server.stdout
+                assert server.stdout.readline() == "asked\n"
+                server.send_signal(signal.SIGTERM)
+                assert server.stdout.read().split() == ["answered", "ended"]
+                assert user.makefile().read().endswith("late")
+        finally:
+            server.kill()
+
+
+def wait_for(url: str) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except (URLError, ConnectionError):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        else:
+            return

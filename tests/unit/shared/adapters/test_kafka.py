@@ -1,15 +1,15 @@
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from kafka.errors import KafkaTimeoutError
+from kafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 
 from shared import telemetry
 from shared.adapters import kafka
 from shared.adapters.kafka import KafkaPublisher, LaterPublisher
-from shared.errors import NotReady
-from shared.events import MatrixBuilt
+from shared.errors import BadEvent, NotReady
+from shared.events import MatrixBuilt, ModelEvaluated, decode, encode
 from shared.ports import Keyed
 from shared.settings import Settings
 from tests.fakes import ENVIRONMENT, MemoryPublisher
@@ -123,6 +123,72 @@ def test_what_comes_after_an_event_that_cannot_be_handed_over_waits_too(monkeypa
     monkeypatch.setattr(kafka, "Producer", Full)
     events = [(MatrixBuilt("m", number, 2), "k") for number in range(3)]
     assert KafkaPublisher(SETTINGS, "x").publish_all(events) == events[1:]
+
+
+LARGE = ModelEvaluated("svd", "m", True, 2**20 * "x", None)
+
+
+class Narrow(Producer):
+    """Takes no more bytes than `most`: before it is handed over, or not before Kafka was asked."""
+
+    most, at_once = 150_000, True
+    made: ClassVar[list[Producer]] = []
+
+    def __init__(self, **configuration: Any) -> None:
+        super().__init__(**configuration)
+        self.made.append(self)
+
+    def send(self, topic: str, **record: Any) -> Producer:
+        if len(record["value"]) <= self.most:
+            return super().send(topic, **record)
+        if self.at_once:
+            raise MessageSizeTooLargeError("too large")
+        return Refused()
+
+
+class Refused(Producer):
+    def get(self, timeout: float) -> None:
+        raise MessageSizeTooLargeError("too large")
+
+
+@pytest.fixture(params=[True, False])
+def narrow(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Narrow]:
+    """What finds events too large, itself or by what Kafka says."""
+    monkeypatch.setattr(Narrow, "at_once", request.param)
+    monkeypatch.setattr(Narrow, "made", [])
+    monkeypatch.setattr(kafka, "Producer", Narrow)
+    return Narrow
+
+
+def test_an_event_that_is_too_large_is_sent_cut_and_holds_up_no_other(narrow: type[Narrow]) -> None:
+    """Nobody tries it for ever, and nobody takes what is left for the whole: it says how large it was."""
+    before = telemetry.EVENTS_DROPPED._value.get()
+    events: list[Keyed] = [(MatrixBuilt("m", 1, 2), "k"), (LARGE, "k"), (MatrixBuilt("m", 2, 2), "k")]
+    assert KafkaPublisher(SETTINGS, "x").publish_all(events) == []
+    sent = [record for each in narrow.made for record in each.sent if "value" in record]
+    assert [record["topic"] for record in sent] == [MatrixBuilt.type, MatrixBuilt.type, ModelEvaluated.type]
+    cut, whole = sent[-1], encode(LARGE)
+    assert cut["value"] == whole[:100_000]
+    assert dict(cut["headers"])["ce_cut"] == str(len(whole)).encode()
+    assert not any("ce_cut" in dict(record["headers"]) for record in sent[:-1])
+    with pytest.raises(BadEvent):
+        decode(ModelEvaluated, cut["value"])
+    assert telemetry.EVENTS_DROPPED._value.get() == before
+
+
+def test_who_waits_for_an_event_that_is_too_large_goes_on(narrow: type[Narrow]) -> None:
+    """It was taken, as far as that can be."""
+    KafkaPublisher(SETTINGS, "x").publish(LARGE)
+
+
+def test_an_event_that_is_too_large_even_cut_is_dropped_and_counted(
+    narrow: type[Narrow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a topic for which nearly everything is."""
+    monkeypatch.setattr(narrow, "most", 1_000)
+    before = telemetry.EVENTS_DROPPED._value.get()
+    assert KafkaPublisher(SETTINGS, "x").publish_all([(LARGE, "k"), (MatrixBuilt("m", 1, 2), "k")]) == []
+    assert telemetry.EVENTS_DROPPED._value.get() == before + 1
 
 
 def test_a_silent_kafka_is_not_ready(monkeypatch: Any) -> None:

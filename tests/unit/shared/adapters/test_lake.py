@@ -158,15 +158,15 @@ def test_a_store_that_is_away_is_not_ready() -> None:
 
 
 def since(lake: DeltaLake, version: int) -> tuple[int, list[tuple[str, int]]]:
-    newest, batches = lake.since(version, ["kind", "offset"])
+    newest, batches = lake.since(version, ["rating", "watch"], ["kind", "offset"])
     return newest, [pair for batch in batches for pair in zip(*batch.values(), strict=True)]
 
 
 def test_what_came_since_a_version_is_read_alone(lake: DeltaLake) -> None:
-    """All kinds of rows of later commits, nothing of those before, and nothing at the newest version."""
+    """Rows of later commits of the kinds asked for, nothing of those before, and nothing at the newest version."""
     lake.fold(to_table(rows(1)), Fold(1, ["a"]))
     then = lake.version()
-    lake.fold(to_table([*rows(2), *rows(3, kind="watch")]), Fold(2, ["b"]))
+    lake.fold(to_table([*rows(2), *rows(3, kind="watch"), *rows(4, kind="request")]), Fold(2, ["b"]))
     newest, found = since(lake, then)
     assert (newest, sorted(found)) == (lake.version(), [("rating", 2), ("watch", 3)])
     assert since(lake, newest) == (newest, [])
