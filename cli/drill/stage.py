@@ -53,6 +53,7 @@ SETTINGS: Final = {
     "SCORE_SVD_WEIGHT": "100",  # all users to one algorithm, so that a drill's minutes have enough of them
     "CANARY_STEPS": "50",
     "CANARY_STEP_SECONDS": "5",
+    "COMPACT_EVERY_FOLDS": "25",  # a look at users each few seconds reads the lake whole: few files are read soon
     "UNREADY_SECONDS": "10",
     "ONLINE_WINDOW_MINUTES": "0.2",
     "VERDICT_MARGIN": "0.05",

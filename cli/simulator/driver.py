@@ -82,8 +82,8 @@ async def drive(
     pace: Pace,
     faults: Faults = Faults(),
     is_stopped: Callable[[], bool] = lambda: False,
-    slowed: Callable[[], float] = lambda: 1.0,
     on_visit: Callable[[Played], None] = lambda _: None,
+    slowed: Callable[[], float] = lambda: 1.0,
 ) -> Played:
     """Let users visit until the time is over or somebody stops it, and let visits that began come to their end.
 
