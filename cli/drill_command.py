@@ -20,7 +20,9 @@ def register(app: typer.Typer) -> None:
 
 
 def drill(
-    rate: Annotated[float, typer.Option(min=10, max=100, help="Visits a second: more of them decide sooner.")] = 60.0,
+    rate: Annotated[
+        float, typer.Option(min=10, max=100, help="Visits a second, if the machine can bear them: more decide sooner.")
+    ] = 60.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed makes the same people.")] = 7,
     report_file: Annotated[Path, typer.Option("--report", help="Where the page with pictures goes.")] = Path(
         "drill.html"
