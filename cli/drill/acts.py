@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -139,6 +140,8 @@ def fall_silent(stage: Stage) -> str:
         _on_trial(stage)
         number = stage.state.number
         time.sleep(_SILENT_SECONDS)
+        with suppress(NotReady):  # that nobody decided is said below
+            stage.wait(lambda: not _is_held(stage, model) or stage.state.number != number, "a look", _DEPLOYED_SECONDS)
         moved = [change.what for change in stage.changes_since(number)]
     finally:
         stage.crowds.silent.clear()
