@@ -13,8 +13,8 @@ import aiohttp
 from cli.simulator.crowd import Crowd, Visit, Watched
 from cli.site import ARM, MODEL, Answer, Asked, answer_of, line, request_line
 
-_MOST_WAITING: Final = 5_000
-"""So many wait for an answer at a time; others come later."""
+MOST_VISITS: Final = 5_000
+"""So many visits may last at a time; further ones wait, and fewer than wanted come."""
 
 _MOST_BEHIND: Final = 1.0
 """Who should have come more seconds ago does not come: a crowd that was held up is not there all at once."""
@@ -92,15 +92,15 @@ async def drive(
     """
     played = Played()
     began, cpu_began = time.monotonic(), time.process_time()
-    room = asyncio.Semaphore(_MOST_WAITING)
-    connector = aiohttp.TCPConnector(limit=_MOST_WAITING)
+    room = asyncio.Semaphore(MOST_VISITS)
+    connector = aiohttp.TCPConnector(limit=MOST_VISITS)
     try:
         async with aiohttp.ClientSession(connector=connector) as http, asyncio.TaskGroup() as visits:
-            site = _Site(crowd, http, url, write, pace.speed, faults, played, on_visit, room)
+            site = _Site(crowd, http, url, write, pace.speed, faults, played, on_visit)
             number, due = 0, began
             while not is_stopped() and (pace.seconds is None or number < pace.rate * pace.seconds):
                 await room.acquire()
-                visits.create_task(site.visit(crowd.visit()))
+                visits.create_task(site.visit(crowd.visit())).add_done_callback(lambda _: room.release())
                 number += 1
                 due = max(due + slowed() / pace.rate, time.monotonic() - _MOST_BEHIND)
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
@@ -122,16 +122,12 @@ class _Site:
     faults: Faults
     played: Played
     on_visit: Callable[[Played], None]
-    room: asyncio.Semaphore
 
     async def visit(self, visit: Visit) -> None:
         user = str(visit.user)
-        try:
-            if visit.is_new:
-                self._log(line(self._now(), user, "GET /create_account"))
-            answer = await answer_of(self.http, self.url, user)
-        finally:
-            self.room.release()
+        if visit.is_new:
+            self._log(line(self._now(), user, "GET /create_account"))
+        answer = await answer_of(self.http, self.url, user)
         self._log(request_line(self._now(), user, answer))
         watched = self.crowd.watch(visit, answer.movies)
         self.played.count(answer, watched)

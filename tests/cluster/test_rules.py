@@ -12,6 +12,7 @@ from infra.deploy.release import SCORES
 from infra.kafka import crds as strimzi
 from shared.errors import NotReady
 from tests.cluster.users import pods
+from tests.integration.conftest import wait
 from tests.unit.rancher.bundles import bundles, objects
 from tests.unit.rancher.test_manifests import definitions
 
@@ -82,7 +83,8 @@ def test_a_pod_that_could_do_harm_is_refused(site: Site) -> None:
     """The namespace enforces the level `restricted`, and all of Marquee's own were admitted."""
     with pytest.raises(NotReady, match="violates PodSecurity"):
         site.kubectl("run", "careless", "--image=dev.local/marquee/score:dev", "--dry-run=server")
-    assert site.get("pods")["items"]
+    good = {"Running", "Succeeded"}
+    wait(lambda: {pod["status"]["phase"] for pod in site.get("pods")["items"]} <= good, 120, "pods that all run")
     refused = site.get("events", "--field-selector=reason=FailedCreate")["items"]
     assert not [event["message"] for event in refused if "violates PodSecurity" in event["message"]]
 
