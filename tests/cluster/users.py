@@ -59,12 +59,18 @@ def pods(site: Site, label: str, name: str) -> list[dict[str, Any]]:
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
-def n_ready(site: Site, label: str, name: str) -> int:
-    """Return how many of those take requests."""
-    return sum(
-        any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+def ready(site: Site, label: str, name: str) -> list[str]:
+    """Return the names of those that take requests."""
+    return [
+        pod["metadata"]["name"]
         for pod in pods(site, label, name)
-    )
+        if any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+    ]
+
+
+def n_ready(site: Site, label: str, name: str) -> int:
+    """Return how many of those there are."""
+    return len(ready(site, label, name))
 
 
 @contextmanager
